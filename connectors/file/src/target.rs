@@ -1,0 +1,297 @@
+//! The data file and what counts of it. Calls block.
+//!
+//! Exactly once: data is synced first, then the ledger says in one atomic step how long the file is and which offsets that covers.
+//! Whatever lies behind that length when the file is opened again was written by a task that died, and is cut off; its records come again.
+//! Foreign bytes are never cut: only a file that has the recorded inode and ends, at the recorded length, in the recorded bytes is ours, and
+//! only while a task had it open.
+
+use crate::{
+    client::{failed, irregular},
+    ledger::{Ledger, LedgerFile, directory, sync_directory},
+};
+use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition};
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Seek, Write},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// How many bytes before the committed length identify the file.
+const MARK_BYTES: u64 = 4096;
+
+/// A file that is appended to by one owner.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    file: File,
+    /// The file's length by what we wrote.
+    length: u64,
+    /// A write failed half way: bytes behind `length` may be there, and are ours.
+    torn: bool,
+    /// Set when nothing more may be written or stored through this handle, with the reason.
+    given_up: Option<&'static str>,
+    ledger: Ledger,
+    ledger_file: LedgerFile,
+}
+
+impl Target {
+    /// Opens the file for a connector: locks it, cuts off what a dead task left, and says so in the ledger.
+    pub(crate) fn open(path: PathBuf, connector: &str, group: &str) -> Result<Self> {
+        let fail = |error| failed("open", &path, error);
+        fs::create_dir_all(directory(&path)).map_err(fail)?;
+        let mut ledger_file = LedgerFile::lock(&path)?;
+        let (file, metadata) = appendable("open", &path)?;
+        let mut ledger = match ledger_file.read()? {
+            Some(ledger) if ledger.connector == connector && ledger.group == group => ledger,
+            Some(other) => {
+                tracing::warn!(
+                    file = %path.display(), connector = other.connector, group = other.group,
+                    "the file was written by another connector: appending to it as it is"
+                );
+                Ledger::new(connector, group)
+            }
+            None => Ledger::new(connector, group),
+        };
+        let length = recovered(&path, &file, &metadata, &ledger)?;
+        ledger.length = length;
+        ledger.inode = metadata.ino();
+        ledger.mark = mark(&file, length).map_err(fail)?;
+        ledger.writing = true;
+        ledger_file.store("open", &ledger)?;
+        Ok(Self {
+            path,
+            file,
+            length,
+            torn: false,
+            given_up: None,
+            ledger,
+            ledger_file,
+        })
+    }
+
+    /// The next offsets of those of `at` that the ledger knows.
+    pub(crate) fn offsets(&self, at: &[TopicPartition]) -> TopicOffsets {
+        at.iter()
+            .filter_map(|at| Some((at.clone(), self.ledger.offset(at)?)))
+            .collect()
+    }
+
+    /// Appends whole lines: all of them or none.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<()> {
+        self.usable("put")?;
+        self.mend()?;
+        let mut done = 0;
+        while done < lines.len() {
+            let error = match self.file.write(&lines[done..]) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    done += count;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            self.torn = done > 0;
+            if let Err(error) = self.mend() {
+                tracing::warn!(file = %self.path.display(), error = %error, "a torn write is not taken back yet");
+            }
+            return Err(failed("put", &self.path, error));
+        }
+        // After an appending write the position is where our bytes end.
+        let end = self
+            .file
+            .stream_position()
+            .map_err(|error| failed("put", &self.path, error))?;
+        if end != self.length + lines.len() as u64 {
+            self.given_up =
+                Some("another process writes to the file: give it to this connector alone");
+        }
+        self.length = end;
+        self.usable("put")
+    }
+
+    /// Makes everything appended durable, then says so in the ledger together with the offsets that it covers.
+    pub(crate) fn commit(&mut self, offsets: &TopicOffsets) -> Result<()> {
+        self.usable("flush")?;
+        self.mend()?;
+        let known = offsets
+            .iter()
+            .all(|(at, offset)| self.ledger.offset(at) == Some(*offset));
+        if known && self.length == self.ledger.length {
+            return Ok(());
+        }
+        // A task whose flush failed is closed and opened again; until then nothing is certain.
+        self.given_up = Some("a flush failed: the task has to be opened again");
+        let fail = |error| failed("flush", &self.path, error);
+        self.file.sync_data().map_err(fail)?;
+        self.ledger.note(offsets);
+        self.ledger.length = self.length;
+        self.ledger.mark = mark(&self.file, self.length).map_err(fail)?;
+        self.ledger_file.store("flush", &self.ledger)?;
+        self.follow()?;
+        self.given_up = None;
+        Ok(())
+    }
+
+    /// Takes back everything that was appended since the last commit.
+    pub(crate) fn revert(&mut self) -> Result<()> {
+        self.usable("revoked")?;
+        if self.length > self.ledger.length {
+            self.mend()?;
+            let size = self.size("revoked")?;
+            if size != self.length {
+                self.given_up =
+                    Some("another process writes to the file: give it to this connector alone");
+                return self.usable("revoked");
+            }
+            self.length = self.ledger.length;
+            self.torn = true;
+        }
+        self.mend()
+    }
+
+    /// From now on the task has to be opened again: its next put and flush fail.
+    pub(crate) fn give_up(&mut self, reason: &'static str) {
+        self.given_up = Some(reason);
+    }
+
+    /// Leaves the file as of the last commit. What cannot be put in order now is put in order when the file is opened again.
+    pub(crate) fn close(mut self) {
+        let left = self.revert().and_then(|()| {
+            self.ledger.writing = false;
+            self.ledger_file.store("close", &self.ledger)
+        });
+        if let Err(error) = left {
+            tracing::warn!(file = %self.path.display(), error = %error, "file is left as it is: it is put in order when it is opened again");
+        }
+    }
+
+    fn usable(&self, op: &'static str) -> Result<()> {
+        match self.given_up {
+            None => Ok(()),
+            Some(reason) => Err(Error::transient(op, reason).with("file", self.path.display())),
+        }
+    }
+
+    /// Takes a torn write back.
+    fn mend(&mut self) -> Result<()> {
+        if self.torn {
+            self.file
+                .set_len(self.length)
+                .map_err(|error| failed("put", &self.path, error))?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    fn size(&self, op: &'static str) -> Result<u64> {
+        let metadata = self.file.metadata();
+        Ok(metadata
+            .map_err(|error| failed(op, &self.path, error))?
+            .len())
+    }
+
+    /// Goes on with a new file if ours was moved away or deleted. Only after a commit, so that each file holds what was committed to it.
+    fn follow(&mut self) -> Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(there) if there.ino() == self.ledger.inode => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("flush", &self.path, error)),
+        }
+        let (file, metadata) = appendable("flush", &self.path)?;
+        tracing::info!(file = %self.path.display(), length = self.length, "file was moved away: going on with a new one");
+        self.length = metadata.len();
+        self.ledger.inode = metadata.ino();
+        self.ledger.length = self.length;
+        self.ledger.mark =
+            mark(&file, self.length).map_err(|error| failed("flush", &self.path, error))?;
+        self.file = file;
+        self.ledger_file.store("flush", &self.ledger)
+    }
+}
+
+/// Opens a regular file for appending; makes it, durably, if it is not there.
+fn appendable(op: &'static str, path: &Path) -> Result<(File, Metadata)> {
+    let fail = |error| failed(op, path, error);
+    let new = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => false,
+        Ok(_) => return Err(irregular(op, path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(fail(error)),
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(fail)?;
+    if new {
+        sync_directory(path).map_err(fail)?;
+    }
+    let metadata = file.metadata().map_err(fail)?;
+    Ok((file, metadata))
+}
+
+/// The length to go on from: the committed one if the file is ours, with what lies behind it cut off; else all that is there.
+fn recovered(path: &Path, file: &File, metadata: &Metadata, ledger: &Ledger) -> Result<u64> {
+    let fail = |error| failed("open", path, error);
+    let size = metadata.len();
+    if ledger.inode == 0 {
+        return ended(path, file, size);
+    }
+    let ours = metadata.ino() == ledger.inode
+        && size >= ledger.length
+        && mark(file, ledger.length).map_err(fail)? == ledger.mark;
+    if !ours {
+        tracing::warn!(
+            file = %path.display(), size, committed = ledger.length,
+            "file was moved, cut or replaced since it was written: appending to it as it is"
+        );
+        return ended(path, file, size);
+    }
+    if size == ledger.length {
+        return Ok(size);
+    }
+    if !ledger.writing {
+        tracing::warn!(
+            file = %path.display(), size, committed = ledger.length,
+            "somebody appended to the file while no task had it: it is kept"
+        );
+        return ended(path, file, size);
+    }
+    file.set_len(ledger.length).map_err(fail)?;
+    file.sync_all().map_err(fail)?;
+    tracing::info!(
+        file = %path.display(), length = ledger.length, bytes = size - ledger.length,
+        "unfinished work of a task that died was cut off: its records come again"
+    );
+    Ok(ledger.length)
+}
+
+/// Ends the last line of a file that was written by somebody else, so that our first line is one; returns the length.
+fn ended(path: &Path, mut file: &File, size: u64) -> Result<u64> {
+    let fail = |error| failed("open", path, error);
+    let mut last = [b'\n'];
+    if size > 0 {
+        file.read_exact_at(&mut last, size - 1).map_err(fail)?;
+    }
+    if last == [b'\n'] {
+        return Ok(size);
+    }
+    file.write_all(b"\n").map_err(fail)?;
+    file.sync_all().map_err(fail)?;
+    Ok(size + 1)
+}
+
+/// A hash (FNV-1a) over the last bytes before `length`.
+fn mark(file: &File, length: u64) -> io::Result<u64> {
+    let count = length.min(MARK_BYTES);
+    let mut bytes = vec![0; count as usize];
+    file.read_exact_at(&mut bytes, length - count)?;
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Ok(hash)
+}

@@ -1,0 +1,123 @@
+//! Which part of a record a transform works on, and what it finds there.
+
+use longshore_sdk::{Datum, Error, Record, Result, Schema, Transform, Value, Verdict};
+use std::sync::Arc;
+
+/// `$Key` or `$Value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Key,
+    Value,
+}
+
+impl Side {
+    pub(crate) fn of(self, record: &mut Record) -> &mut Datum {
+        match self {
+            Self::Key => &mut record.key,
+            Self::Value => &mut record.value,
+        }
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Value => "value",
+        }
+    }
+    /// The error of a transform that needs fields and found `datum`.
+    pub(crate) fn no_fields(self, transform: &str, datum: &Datum) -> Error {
+        let side = self.name();
+        let found = match datum {
+            Datum::Bytes(_) => {
+                return Error::data(
+                    "transform",
+                    format!(
+                        "{transform} needs data with fields, but the {side} is undecoded bytes: set {side}.converter to JsonConverter or another that decodes them"
+                    ),
+                );
+            }
+            Datum::Null => "null",
+            Datum::Json(text) => match text.first() {
+                Some(b'[') => "a JSON array",
+                Some(b'"') => "a JSON string",
+                Some(b't' | b'f') => "a JSON boolean",
+                _ => "a JSON number",
+            },
+            Datum::Text(_) => "a string",
+            Datum::Value(value, _) => value.name(),
+        };
+        Error::data(
+            "transform",
+            format!(
+                "{transform} needs a struct, a map or a JSON object, but the {side} is {found}"
+            ),
+        )
+    }
+}
+
+/// A transform that looks at one record at a time.
+pub(crate) trait Change: Send {
+    /// Changes the record in place; on error it may be half changed and is refused.
+    fn change(&mut self, record: &mut Record) -> Result<()>;
+}
+
+/// Runs a [`Change`] over batches.
+pub(crate) struct Each<C>(pub(crate) C);
+
+impl<C: Change> Transform for Each<C> {
+    async fn apply(&mut self, batch: Vec<Record>) -> Vec<Verdict> {
+        let verdicts = batch
+            .into_iter()
+            .map(|mut record| match self.0.change(&mut record) {
+                Ok(()) => Verdict::Keep(record),
+                Err(error) => Verdict::Refuse(error),
+            });
+        verdicts.collect()
+    }
+}
+
+/// The parts of a decoded struct; `None` for everything else.
+pub(crate) fn as_struct(datum: &Datum) -> Option<(&[Value], &Arc<Schema>)> {
+    match datum {
+        Datum::Value(Value::Struct(values), Some(schema)) => Some((values, schema)),
+        _ => None,
+    }
+}
+
+/// The plugins of both sides of a transform: `$Key` and `$Value`.
+macro_rules! both_sides {
+    ($class:literal, $about:literal, $unsupported:expr, $config:ty, $build:path) => {
+        pub(crate) fn plugins() -> [longshore_sdk::erased::TransformPlugin; 2] {
+            [
+                longshore_sdk::erased::TransformPlugin {
+                    plugin: $crate::tag(
+                        concat!($class, "$Key"),
+                        &[concat!(
+                            "org.apache.kafka.connect.transforms.",
+                            $class,
+                            "$Key"
+                        )],
+                        $about,
+                        $unsupported,
+                    ),
+                    definition: longshore_sdk::config::Definition::of::<$config>,
+                    build: |flat| $build(flat, $crate::side::Side::Key),
+                },
+                longshore_sdk::erased::TransformPlugin {
+                    plugin: $crate::tag(
+                        concat!($class, "$Value"),
+                        &[concat!(
+                            "org.apache.kafka.connect.transforms.",
+                            $class,
+                            "$Value"
+                        )],
+                        $about,
+                        $unsupported,
+                    ),
+                    definition: longshore_sdk::config::Definition::of::<$config>,
+                    build: |flat| $build(flat, $crate::side::Side::Value),
+                },
+            ]
+        }
+    };
+}
+pub(crate) use both_sides;

@@ -1,0 +1,41 @@
+//! Who is in the cluster, and who leads.
+
+use longshore_sdk::{Result, erased::Boxed};
+use tokio::sync::watch;
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Its advertised host and port, as `worker_id` shows it.
+    pub worker_id: String,
+    /// Which start of that worker: a restarted one has another.
+    pub incarnation: String,
+}
+
+/// The cluster as this worker sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// This worker.
+    pub me: Member,
+    /// The leader; `None` during an election.
+    pub leader: Option<Member>,
+    /// Everybody, sorted.
+    pub members: Vec<Member>,
+    /// Counts the changes.
+    pub generation: i32,
+}
+
+impl View {
+    /// Whether this worker leads.
+    pub fn leading(&self) -> bool {
+        self.leader.as_ref() == Some(&self.me)
+    }
+}
+
+/// Membership in the group of workers.
+pub trait Membership: Send + Sync {
+    /// The current view and its changes.
+    fn view(&self) -> watch::Receiver<View>;
+    /// Leaves the group, so that others take over at once.
+    fn leave(&self) -> Boxed<'_, Result<()>>;
+}

@@ -1,0 +1,291 @@
+//! Connectors: their task sets are planned, their own states shown.
+
+use super::{Supervisor, state};
+use crate::{
+    connector_config::ConnectorConfig,
+    ports::{Version, View},
+    registry::PluginKind,
+    task::TaskId,
+    views::{
+        config::{Connector as Wanted, RestartRequest, TargetState, records},
+        status::State,
+    },
+    worker::Context,
+};
+use longshore_sdk::{Error, ErrorKind, Result, Share, config::Flat};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::oneshot, time::Instant};
+
+/// A connector of this worker.
+#[derive(Default)]
+pub(super) struct ConnectorRun {
+    /// What the last plan was made for, and what it gave.
+    planned: Option<Planned>,
+    /// The hash of the config that is being planned for.
+    planning: Option<u64>,
+    /// Why the last plan failed.
+    trouble: Option<Trouble>,
+    /// Asked to plan again although nothing changed.
+    pub(super) replan: bool,
+    /// The last request to restart that was carried out.
+    restarted: Option<Version>,
+    target: TargetState,
+    attempt: u32,
+    waiting: Vec<oneshot::Sender<std::result::Result<(), String>>>,
+}
+
+/// Hashes of a config and of the task set planned for it. Both are compared with the view: a task set that is gone (the connector was stopped and
+/// resumed, or deleted and created again, before anybody looked) is planned again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Planned {
+    config: u64,
+    tasks: u64,
+}
+
+struct Trouble {
+    trace: String,
+    retry: Option<Instant>,
+    hash: u64,
+}
+
+/// How long a plan may take.
+const PLAN_MAX: Duration = Duration::from_secs(90);
+/// The shortest and the longest wait before a plan that failed for a while is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+impl Supervisor {
+    /// Requests to restart that were there before this worker started are not its business.
+    pub(super) fn skip_old_restarts(&mut self) {
+        let cx = Arc::clone(&self.cx);
+        cx.config.read(|configs| {
+            for name in configs.names() {
+                let run = self.connectors.entry(name.into()).or_default();
+                run.restarted = configs.restart(name).map(|request| request.version);
+            }
+        });
+    }
+
+    pub(super) fn reconcile_connector(
+        &mut self,
+        name: &Arc<str>,
+        wanted: &Wanted,
+        view: &View,
+        now: Instant,
+    ) -> Option<Instant> {
+        let request = self.cx.config.read(|configs| configs.restart(name));
+        if let Some(request) = request {
+            self.carry_out(name, request);
+        }
+        let run = self.connectors.get_mut(name)?;
+        if run.target != wanted.target {
+            if wanted.target == TargetState::Started {
+                // Resuming a connector that could not plan tries again.
+                run.replan |= run.trouble.is_some();
+            }
+            run.target = wanted.target;
+        }
+        if wanted.target == TargetState::Stopped {
+            run.planned = None;
+            run.trouble = None;
+            run.replan = false;
+            run.waiting.drain(..).for_each(|answer| drop(answer.send(Ok(()))));
+        } else if view.leading() && run.is_due(wanted, now) {
+            run.begin(state::hash(&wanted.config));
+            let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
+            self.crew.plan(name, plan);
+        }
+        if view.leading() {
+            self.show(name, wanted);
+        }
+        let run = self.connectors.get(name)?;
+        run.trouble.as_ref().and_then(|trouble| trouble.retry).filter(|at| *at > now)
+    }
+
+    /// A plan has ended; its task set is in the config view already.
+    pub(super) fn planned(&mut self, name: &Arc<str>, planned: Result<Vec<Flat>>) {
+        let Some(run) = self.connectors.get_mut(name) else {
+            return;
+        };
+        let hash = run.planning.take().unwrap_or_default();
+        let answer = match planned {
+            Ok(tasks) => {
+                tracing::info!(connector = %name, tasks = tasks.len(), "planned");
+                run.planned = Some(Planned { config: hash, tasks: set_hash(tasks.iter()) });
+                run.trouble = None;
+                run.attempt = 0;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(connector = %name, %error, "planning failed");
+                let trouble = run.failed(&error, hash);
+                Err(trouble)
+            }
+        };
+        for waiting in run.waiting.drain(..) {
+            // Who asked may have gone.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+
+    /// Plans a connector anew for somebody who waits for it.
+    pub(super) fn restart_connector(&mut self, name: &Arc<str>, answer: oneshot::Sender<std::result::Result<(), String>>) {
+        match self.connectors.get_mut(name) {
+            Some(run) => {
+                run.replan = true;
+                run.waiting.push(answer);
+            }
+            None => drop(answer.send(Ok(()))),
+        }
+    }
+
+    fn carry_out(&mut self, name: &Arc<str>, request: RestartRequest) {
+        let Some(run) = self.connectors.get_mut(name) else {
+            return;
+        };
+        if run.restarted.is_some_and(|last| last >= request.version) {
+            return;
+        }
+        run.restarted = Some(request.version);
+        if !request.only_failed || run.trouble.is_some() {
+            run.replan = true;
+        }
+        if request.include_tasks {
+            let tasks = self.tasks.iter_mut().filter(|(id, _)| id.connector == *name);
+            for (_, task) in tasks {
+                task.restart |= !request.only_failed || task.is_failed();
+            }
+        }
+    }
+
+    /// Says how the connector itself is.
+    fn show(&self, name: &Arc<str>, wanted: &Wanted) {
+        let Some(run) = self.connectors.get(name) else {
+            return;
+        };
+        let finished = || {
+            let count = u32::try_from(wanted.tasks.len()).unwrap_or(u32::MAX);
+            count > 0 && (0..count).all(|task| self.cx.live.is_finished(&TaskId::new(Arc::clone(name), task)))
+        };
+        let (state, trace) = match (wanted.target, &run.trouble) {
+            (TargetState::Stopped, _) => (State::Stopped, None),
+            (TargetState::Paused, _) => (State::Paused, None),
+            (TargetState::Started, Some(trouble)) => (State::Failed, Some(trouble.trace.clone())),
+            (TargetState::Started, None) if run.planned.is_none() => return,
+            (TargetState::Started, None) if finished() => (State::Paused, None),
+            (TargetState::Started, None) => (State::Running, None),
+        };
+        let version = self.cx.plugin_version(&wanted.config);
+        self.cx.status.set_connector(name, self.cx.says(state, version, trace));
+    }
+
+    /// The last word of a worker that leaves.
+    pub(super) fn say_unassigned(&self) {
+        for name in self.connectors.keys() {
+            let status = self.cx.says(State::Unassigned, None, None);
+            self.cx.status.set_connector(name, status);
+        }
+        for id in self.tasks.keys() {
+            let status = self.cx.says(State::Unassigned, None, None);
+            self.cx.status.set_task(id, status);
+        }
+    }
+}
+
+impl ConnectorRun {
+    fn is_due(&self, wanted: &Wanted, now: Instant) -> bool {
+        if self.planning.is_some() {
+            return false;
+        }
+        let hash = state::hash(&wanted.config);
+        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.hash == hash) {
+            return self.replan || trouble.retry.is_some_and(|at| at <= now);
+        }
+        let now = Planned { config: hash, tasks: set_hash(wanted.tasks.iter().map(AsRef::as_ref)) };
+        self.replan || wanted.torn || self.planned != Some(now)
+    }
+    fn begin(&mut self, hash: u64) {
+        self.planning = Some(hash);
+        self.replan = false;
+    }
+    fn failed(&mut self, error: &Error, hash: u64) -> String {
+        let passing = matches!(error.kind(), ErrorKind::Transient | ErrorKind::Throttled(_));
+        let wait = RETRY.0.saturating_mul(1 << self.attempt.min(10)).min(RETRY.1);
+        self.attempt += 1;
+        let jitter = 0.5 + rand::random::<f64>() / 2.0;
+        let trace = error.trace();
+        self.trouble = Some(Trouble {
+            trace: trace.clone(),
+            retry: passing.then(|| Instant::now() + wait.mul_f64(jitter)),
+            hash,
+        });
+        trace
+    }
+}
+
+fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tasks.for_each(|task| state::hash(task).hash(&mut hasher));
+    hasher.finish()
+}
+
+/// Plans a connector and writes its task set if it differs from the stored one.
+async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
+    let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
+    let late = |_| Error::transient("plan", format!("the connector did not plan within {} s", PLAN_MAX.as_secs()));
+    let tasks = planned.map_err(late)??;
+    // The config may have changed while the connector planned: then this plan is void, and the next one is due.
+    let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
+    let now = cx.config.read(|configs| configs.get(&name));
+    let Some(now) = now.filter(same) else {
+        return Ok(tasks);
+    };
+    let stored = now.tasks.iter().map(AsRef::as_ref);
+    if now.torn || now.generation == 0 || !stored.eq(tasks.iter()) {
+        cx.config.put(records::task_set(&name, &tasks)).await?;
+    }
+    let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+    cx.status.forget_tasks(&name, count);
+    Ok(tasks)
+}
+
+/// The configs of a connector's tasks: its own, each with a share laid over it.
+async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
+    let class = config.get("connector.class").map_or("", String::as_str);
+    let unknown = || cx.registry.unknown(PluginKind::Source, class);
+    let connector = cx.registry.connector(class).ok_or_else(unknown)?;
+    let resolved = cx.settings.placeholders.resolve(config)?;
+    let framework = ConnectorConfig::read(&resolved, &cx.settings.converters, connector.direction())?;
+    let shares = connector.plan(&resolved, framework.tasks_max).await?;
+    if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
+        return Err(too_many(name, shares.len(), framework.tasks_max));
+    }
+    let task_class = task_class(connector.plugin());
+    let lay = |share: Share| {
+        let mut task = config.clone();
+        task.extend(share);
+        task.insert("task.class".to_owned(), task_class.clone());
+        task
+    };
+    Ok(shares.into_iter().map(lay).collect())
+}
+
+fn too_many(name: &str, generated: usize, max: u32) -> Error {
+    Error::config("plan", format!(
+        "The connector {name} has generated {generated} tasks, which is greater than {max}, the maximum number of tasks it is configured to create. \
+         This behaviour should be considered a bug and is disallowed. If necessary, it can be permitted by reconfiguring the connector \
+         with 'tasks.max.enforce' set to false; however, this option will be removed in a future release of Kafka Connect."
+    ))
+}
+
+/// Kafka Connect stores the class of the tasks; one that takes over plans anew, so the name serves people only.
+fn task_class(plugin: longshore_sdk::Plugin) -> String {
+    let class = plugin.aliases.first().copied().unwrap_or(plugin.name);
+    match class.strip_suffix("Connector") {
+        Some(stem) => format!("{stem}Task"),
+        None => format!("{class}-task"),
+    }
+}

@@ -1,0 +1,111 @@
+//! What a task is told: plain data.
+
+use longshore_sdk::Topic;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// Names a task; prints as `<connector>-<task>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The connector's name.
+    pub connector: Arc<str>,
+    /// The task's number.
+    pub task: u32,
+}
+
+impl TaskId {
+    /// The task `task` of `connector`.
+    pub fn new(connector: impl Into<Arc<str>>, task: u32) -> Self {
+        Self {
+            connector: connector.into(),
+            task,
+        }
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.connector, self.task)
+    }
+}
+
+/// The limits and intervals of a task's loop (I6).
+#[derive(Clone, Debug)]
+pub struct TaskSettings {
+    /// Source: how many records may wait for their delivery before polling stops.
+    pub in_flight_max: usize,
+    /// Source: how many bytes of them.
+    pub in_flight_bytes_max: usize,
+    /// How often offsets are stored or committed: `offset.flush.interval.ms`.
+    pub commit_interval: Duration,
+    /// How long one poll may wait for data.
+    pub poll_wait: Duration,
+    /// How long Transient errors of poll and put are retried: `longshore.retry.timeout.ms`. `Duration::MAX` = for ever.
+    pub retry_timeout: Duration,
+    /// How long a stopped task may take to end; then it is dropped. It bounds the flush of a revocation, too.
+    pub grace: Duration,
+    /// What bad records do.
+    pub errors: ErrorPolicy,
+}
+
+impl Default for TaskSettings {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 10_000,
+            in_flight_bytes_max: 16 << 20,
+            commit_interval: Duration::from_secs(5),
+            poll_wait: Duration::from_millis(100),
+            retry_timeout: Duration::from_secs(300),
+            grace: Duration::from_secs(5),
+            errors: ErrorPolicy::default(),
+        }
+    }
+}
+
+/// The `errors.*` keys.
+#[derive(Clone, Debug)]
+pub struct ErrorPolicy {
+    /// `errors.tolerance` = all.
+    pub tolerance_all: bool,
+    /// `errors.retry.timeout`, of transforms and converters. `Duration::MAX` = for ever.
+    pub retry_timeout: Duration,
+    /// `errors.retry.delay.max.ms`.
+    pub retry_delay_max: Duration,
+    /// `errors.log.enable`.
+    pub log_enable: bool,
+    /// `errors.log.include.messages`: names the record's topic, partition and offset; never its content.
+    pub log_include_messages: bool,
+    /// Where bad records of a sink go; used only with `tolerance_all`.
+    pub dead_letter: Option<DeadLetterSpec>,
+}
+
+impl Default for ErrorPolicy {
+    fn default() -> Self {
+        Self {
+            tolerance_all: false,
+            retry_timeout: Duration::ZERO,
+            retry_delay_max: Duration::from_secs(60),
+            log_enable: false,
+            log_include_messages: false,
+            dead_letter: None,
+        }
+    }
+}
+
+/// The dead letter queue of a sink.
+#[derive(Clone, Debug)]
+pub struct DeadLetterSpec {
+    /// `errors.deadletterqueue.topic.name`.
+    pub topic: Topic,
+    /// `errors.deadletterqueue.context.headers.enable`.
+    pub context_headers: bool,
+}
+
+/// Whether a task moves data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// It does.
+    #[default]
+    Run,
+    /// It keeps its place (lanes, partitions) and moves nothing.
+    Pause,
+}

@@ -1,0 +1,7 @@
+//! Typed views over the keyed logs: configs, offsets, statuses (D6). They write Kafka Connect's records byte for byte and read them tolerantly.
+
+pub mod config;
+pub mod fold;
+pub mod offset;
+pub mod status;
+mod text;

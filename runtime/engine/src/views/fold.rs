@@ -1,0 +1,173 @@
+//! A keyed log folded into a value, in order, and followed.
+
+use crate::ports::{Entry, KeyedLog, LogReader, Tail, Version};
+use bytes::Bytes;
+use longshore_sdk::{Error, Result};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// What a log means: built up from nothing by its entries in order.
+pub trait Fold: Default + Send + Sync + 'static {
+    /// Takes one entry in. Never fails: what it cannot read it logs and leaves out.
+    fn apply(&mut self, entry: &Entry);
+}
+
+/// The next offset of each partition.
+type Positions = BTreeMap<i32, i64>;
+
+/// How long after a failed reader the next one is opened.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+/// A log and what it means so far. Reads never wait for the broker.
+pub struct Folded<S> {
+    log: Arc<dyn KeyedLog>,
+    name: &'static str,
+    state: RwLock<S>,
+    positions: watch::Sender<Positions>,
+    changes: watch::Sender<u64>,
+    ready: AtomicBool,
+}
+
+impl<S: Fold> Folded<S> {
+    /// An empty fold of a log; [`Folded::follow`] fills it. `name` is for logs.
+    pub fn new(name: &'static str, log: Arc<dyn KeyedLog>) -> Self {
+        Self {
+            log,
+            name,
+            state: RwLock::new(S::default()),
+            positions: watch::Sender::new(Positions::new()),
+            changes: watch::Sender::new(0),
+            ready: AtomicBool::new(false),
+        }
+    }
+    /// Looks at the value. `look` must be short: it holds the fold up.
+    pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// Whether the log was read to its true end once.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+    /// Returns once the log was read to its true end.
+    pub async fn ready(&self) {
+        let mut changes = self.changes.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = changes.wait_for(|_| self.is_ready()).await;
+    }
+    /// A counter that moves with each change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+    /// Writes entries and returns once this fold has read them back: who reads after `put` sees what it wrote.
+    /// Dropped while it waits, the entries may still be written.
+    pub async fn put(&self, entries: Vec<(Bytes, Option<Bytes>)>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let written = self.log.put(entries).await?;
+        self.reached(&written, 1).await;
+        Ok(())
+    }
+    /// Writes entries and returns once the log has them, without waiting for this fold.
+    pub async fn write(&self, entries: Vec<(Bytes, Option<Bytes>)>) -> Result<()> {
+        self.log.put(entries).await.map(drop)
+    }
+    /// Returns once everything that stands in the log now is folded.
+    pub async fn refresh(&self) -> Result<()> {
+        let end = self.log.end().await?;
+        self.reached(&end, 0).await;
+        Ok(())
+    }
+
+    async fn reached(&self, wanted: &[Version], beyond: i64) {
+        let mut positions = self.positions.subscribe();
+        let there = |positions: &Positions| {
+            let at = |version: &Version| positions.get(&version.partition).copied().unwrap_or(0);
+            wanted
+                .iter()
+                .all(|version| at(version) >= version.offset + beyond)
+        };
+        let _ = positions.wait_for(there).await;
+    }
+
+    /// Reads the log for ever. A reader that fails is replaced; the old value is read from until the new one has caught up.
+    pub async fn follow(&self) {
+        loop {
+            let error = self.follow_once().await;
+            tracing::warn!(log = self.name, %error, "reading the log failed, it is opened again");
+            tokio::time::sleep(REOPEN_AFTER).await;
+        }
+    }
+
+    /// Follows until something fails.
+    async fn follow_once(&self) -> Error {
+        let mut reader = match self.log.reader().await {
+            Ok(reader) => reader,
+            Err(error) => return error,
+        };
+        if let Err(error) = self.catch_up(reader.as_mut()).await {
+            return error;
+        }
+        loop {
+            let tail = match reader.next().await {
+                Ok(tail) => tail,
+                Err(error) => return error,
+            };
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            tail.entries.iter().for_each(|entry| state.apply(entry));
+            drop(state);
+            self.moved(&tail);
+        }
+    }
+
+    /// Folds from the beginning to the true end, aside, and puts the result in place of the old value.
+    async fn catch_up(&self, reader: &mut dyn LogReader) -> Result<()> {
+        let end = self.log.end().await?;
+        let (mut state, mut positions) = (S::default(), Positions::new());
+        let behind = |positions: &Positions| {
+            end.iter()
+                .any(|end| positions.get(&end.partition).copied().unwrap_or(0) < end.offset)
+        };
+        while behind(&positions) {
+            let tail = reader.next().await?;
+            tail.entries.iter().for_each(|entry| state.apply(entry));
+            advance(&mut positions, &tail);
+        }
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.ready.store(true, Ordering::Release);
+        self.positions.send_replace(positions);
+        self.changes.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
+    fn moved(&self, tail: &Tail) {
+        self.positions
+            .send_modify(|positions| advance(positions, tail));
+        if !tail.entries.is_empty() {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+}
+
+fn advance(positions: &mut Positions, tail: &Tail) {
+    let after = |entry: &Entry| Version {
+        partition: entry.version.partition,
+        offset: entry.version.offset + 1,
+    };
+    for next in tail
+        .entries
+        .iter()
+        .map(after)
+        .chain(tail.positions.iter().copied())
+    {
+        let position = positions.entry(next.partition).or_default();
+        *position = next.offset.max(*position);
+    }
+}

@@ -1,0 +1,133 @@
+//! Where each source stands: `["<connector>",{<lane>}]` -> `{<offset>}`.
+
+use super::{
+    config::records::Pair,
+    fold::{Fold, Folded},
+    text,
+};
+use crate::{ports::Entry, task::OffsetStore};
+use bytes::Bytes;
+use longshore_sdk::{Offset, Offsets, Partition, Result, erased::Boxed};
+use serde_json::{Value, value::RawValue};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+/// The offset topic, folded. Keys are compared by their bytes, as compaction does; the same lane may stand there in several spellings.
+#[derive(Default)]
+pub struct StoredOffsets {
+    connectors: BTreeMap<String, BTreeMap<Bytes, (Partition, Offset)>>,
+}
+
+/// The offset topic and its fold.
+pub type OffsetView = Folded<StoredOffsets>;
+
+impl StoredOffsets {
+    /// A connector's offsets by lane.
+    pub fn of(&self, connector: &str) -> Offsets {
+        let stored = self.connectors.get(connector).into_iter().flatten();
+        stored.map(|(_, entry)| entry.clone()).collect()
+    }
+    /// Records that reset all of a connector's offsets: a tombstone for each key as it is stored.
+    pub fn reset(&self, connector: &str) -> Vec<Pair> {
+        let stored = self.connectors.get(connector).into_iter().flatten();
+        stored.map(|(key, _)| (key.clone(), None)).collect()
+    }
+    /// Records that set one lane's offset, or reset it: under every spelling of the lane that is stored, else under the one given.
+    /// A lane that is not stored needs no reset.
+    pub fn alter(&self, connector: &str, lane: &Value, offset: Option<&Value>) -> Vec<Pair> {
+        let offset = offset.map(|offset| Bytes::from(json(offset)));
+        let same = |stored: &Partition| stored.parse::<Value>().is_ok_and(|stored| stored == *lane);
+        let stored = self.connectors.get(connector).into_iter().flatten();
+        let found: Vec<Pair> = stored
+            .filter(|(_, (stored, _))| same(stored))
+            .map(|(key, _)| (key.clone(), offset.clone()))
+            .collect();
+        if found.is_empty() && offset.is_some() {
+            let lane = Partition::from_json(Bytes::from(json(lane)));
+            return vec![(key(connector, &lane), offset)];
+        }
+        found
+    }
+}
+
+impl Fold for StoredOffsets {
+    fn apply(&mut self, entry: &Entry) {
+        let Some((connector, lane)) = parse_key(&entry.key) else {
+            let key = String::from_utf8_lossy(&entry.key);
+            tracing::warn!(%key, "a record of the offset topic has another kind of key and is left out");
+            return;
+        };
+        match &entry.value {
+            Some(value) if value.as_ref() != b"null" => {
+                let stored = self.connectors.entry(connector).or_default();
+                let offset = Offset::from_json(value.clone());
+                stored.insert(entry.key.clone(), (lane, offset));
+            }
+            _ => {
+                if let Some(stored) = self.connectors.get_mut(&connector) {
+                    stored.remove(&entry.key);
+                    if stored.is_empty() {
+                        self.connectors.remove(&connector);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The key under which a lane's offset is stored.
+pub fn key(connector: &str, lane: &Partition) -> Bytes {
+    let mut key = String::from("[");
+    text::string(connector, &mut key);
+    key.push(',');
+    let mut key = key.into_bytes();
+    key.extend_from_slice(lane.json());
+    key.push(b']');
+    Bytes::from(key)
+}
+
+/// The records that store offsets, for the offset topic or for a transaction that carries them.
+pub fn entries(connector: &str, offsets: &Offsets) -> Vec<Pair> {
+    let entries = offsets.iter();
+    entries
+        .map(|(lane, offset)| (key(connector, lane), Some(offset.json())))
+        .collect()
+}
+
+fn json(json: &Value) -> String {
+    let mut into = String::new();
+    text::value(json, &mut into);
+    into
+}
+
+/// The connector and the lane, the latter byte for byte.
+fn parse_key(key: &Bytes) -> Option<(String, Partition)> {
+    let (connector, lane): (Cow<'_, str>, &RawValue) = serde_json::from_slice(key).ok()?;
+    let lane = lane.get().as_bytes();
+    let object = lane.first() == Some(&b'{');
+    object.then(|| {
+        let lane = Partition::from_json(key.slice_ref(lane));
+        (connector.into_owned(), lane)
+    })
+}
+
+/// The offsets of one connector, for its tasks.
+pub struct ConnectorOffsets {
+    view: Arc<OffsetView>,
+    connector: Arc<str>,
+}
+
+impl ConnectorOffsets {
+    /// The offsets of `connector`.
+    pub fn new(view: Arc<OffsetView>, connector: Arc<str>) -> Self {
+        Self { view, connector }
+    }
+}
+
+impl OffsetStore for ConnectorOffsets {
+    fn put<'a>(&'a self, offsets: &'a Offsets) -> Boxed<'a, Result<()>> {
+        Box::pin(self.view.write(entries(&self.connector, offsets)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

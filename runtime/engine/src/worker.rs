@@ -1,0 +1,106 @@
+//! A worker: views, a supervisor, and the tasks that it runs.
+
+mod build;
+mod context;
+mod crew;
+mod launch;
+mod live;
+pub mod placeholder;
+mod settings;
+mod topics;
+
+pub use context::Logs;
+pub(crate) use context::Context;
+pub(crate) use crew::{Crew, Ended};
+pub(crate) use launch::Launch;
+pub use placeholder::Placeholders;
+pub use settings::{RestartPolicy, WorkerSettings};
+
+use crate::{
+    control::Control,
+    metrics::Metrics,
+    ports::{Membership, bus::SharedBus},
+    registry::Registry,
+    supervisor::{Requests, Supervisor},
+    views::{config::ConfigView, offset::OffsetView, status::StatusView},
+};
+use live::Live;
+use std::sync::Arc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// A running worker. Dropped without [`Worker::shutdown`] it stops without a word, as a killed process does.
+pub struct Worker {
+    control: Control,
+    stop: CancellationToken,
+    supervisor: Option<JoinHandle<()>>,
+    /// The views' readers and the status writer. Dropped = ended.
+    followers: JoinSet<()>,
+}
+
+impl Worker {
+    /// Starts a worker inside a tokio runtime. It answers at once; [`Control::health`] says when it is ready.
+    pub fn start(
+        settings: WorkerSettings,
+        bus: SharedBus,
+        logs: Logs,
+        membership: Arc<dyn Membership>,
+        registry: Arc<Registry>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (requests, asked) = Requests::new();
+        let cx = Arc::new(Context {
+            settings,
+            bus,
+            config: Arc::new(ConfigView::new("config", logs.config)),
+            offsets: Arc::new(OffsetView::new("offset", logs.offset)),
+            status: StatusView::new(logs.status),
+            membership,
+            registry,
+            metrics,
+            live: Live::default(),
+            requests,
+            writing: tokio::sync::Mutex::default(),
+        });
+        let mut followers = JoinSet::new();
+        let (config, offsets, reader, writer) = (cx.clone(), cx.clone(), cx.clone(), cx.clone());
+        followers.spawn(async move { config.config.follow().await });
+        followers.spawn(async move { offsets.offsets.follow().await });
+        followers.spawn(async move { reader.status.follow().await });
+        followers.spawn(async move { writer.status.write().await });
+        let stop = CancellationToken::new();
+        let supervisor = Supervisor::new(Arc::clone(&cx), asked);
+        let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        Self {
+            control: Control::new(cx),
+            stop,
+            supervisor: Some(supervisor),
+            followers,
+        }
+    }
+    /// The door to this worker.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+    /// Stops taking work, drains every task within the grace period, says UNASSIGNED, leaves the group.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if let Some(supervisor) = self.supervisor.take()
+            && let Err(error) = supervisor.await
+        {
+            tracing::error!(%error, "the supervisor ended badly");
+        }
+        self.followers.shutdown().await;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(supervisor) = self.supervisor.take() {
+            supervisor.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What the parts of one worker share.
+
+use super::{live::Live, settings::WorkerSettings};
+use crate::{
+    metrics::Metrics,
+    ports::{KeyedLog, Membership, View, bus::SharedBus},
+    registry::Registry,
+    supervisor::Requests,
+    views::{
+        config::ConfigView,
+        offset::OffsetView,
+        status::{State, Status, StatusView},
+    },
+};
+use longshore_sdk::config::Flat;
+use std::sync::Arc;
+
+/// The three logs of a group of workers.
+#[derive(Clone)]
+pub struct Logs {
+    /// `config.storage.topic`.
+    pub config: Arc<dyn KeyedLog>,
+    /// `offset.storage.topic`.
+    pub offset: Arc<dyn KeyedLog>,
+    /// `status.storage.topic`.
+    pub status: Arc<dyn KeyedLog>,
+}
+
+/// What the parts of one worker share: views to read, a bus to open clients on, plugins to build from.
+pub(crate) struct Context {
+    pub(crate) settings: WorkerSettings,
+    pub(crate) bus: SharedBus,
+    pub(crate) config: Arc<ConfigView>,
+    pub(crate) offsets: Arc<OffsetView>,
+    pub(crate) status: StatusView,
+    pub(crate) membership: Arc<dyn Membership>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) live: Live,
+    pub(crate) requests: Requests,
+    /// Held while something is looked up in the config view and written on account of it.
+    pub(crate) writing: tokio::sync::Mutex<()>,
+}
+
+impl Context {
+    /// The group as this worker sees it.
+    pub(crate) fn view(&self) -> View {
+        self.membership.view().borrow().clone()
+    }
+    /// The version of the plugin that a config names, as statuses show it.
+    pub(crate) fn plugin_version(&self, config: &Flat) -> Option<String> {
+        let class = config.get("connector.class")?;
+        let connector = self.registry.connector(class)?;
+        Some(connector.plugin().version.to_owned())
+    }
+    /// A status that this worker gives.
+    pub(crate) fn says(&self, state: State, version: Option<String>, trace: Option<String>) -> Status {
+        Status {
+            state,
+            trace,
+            worker_id: self.settings.worker_id.clone(),
+            generation: self.membership.view().borrow().generation,
+            version,
+        }
+    }
+}
+
+/// The wall clock, in milliseconds since the Unix epoch: for people and records, nothing is decided by it.
+#[allow(clippy::disallowed_methods, reason = "the one place of the worker that reads the wall clock")]
+pub(crate) fn wall_clock_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}

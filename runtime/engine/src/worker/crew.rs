@@ -1,0 +1,113 @@
+//! The futures of a worker: its tasks and its connectors' plans. The one place that spawns; a panic ends one of them, as Bug.
+
+use super::launch::{self, Launch};
+use crate::task::{Outcome, Pace, TaskId};
+use longshore_sdk::{Error, Result, config::Flat};
+use std::{
+    any::Any,
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::Arc,
+};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// What ended.
+pub(crate) enum Ended {
+    /// A task.
+    Task(TaskId, Outcome),
+    /// A connector's plan: the configs of its tasks.
+    Plan(Arc<str>, Result<Vec<Flat>>),
+}
+
+#[derive(Clone)]
+enum What {
+    Task(TaskId),
+    Plan(Arc<str>),
+}
+
+struct Running {
+    stop: CancellationToken,
+    pace: watch::Sender<Pace>,
+}
+
+/// Everything that this worker has spawned. At most one future per task and one plan per connector: the supervisor sees to it (I4).
+#[derive(Default)]
+pub(crate) struct Crew {
+    futures: JoinSet<Ended>,
+    names: HashMap<tokio::task::Id, What>,
+    running: BTreeMap<TaskId, Running>,
+}
+
+impl Crew {
+    /// Starts a task; `launch` makes its future of its pace and its stop token.
+    pub(crate) fn launch(&mut self, id: &TaskId, pace: Pace, launch: impl FnOnce(watch::Receiver<Pace>, CancellationToken) -> Launch) {
+        let (pace, watched) = watch::channel(pace);
+        let stop = CancellationToken::new();
+        let run = launch(watched, stop.clone());
+        self.running.insert(id.clone(), Running { stop, pace });
+        let name = id.clone();
+        let handle = self.futures.spawn(async move { Ended::Task(name, run.run().await) });
+        self.names.insert(handle.id(), What::Task(id.clone()));
+    }
+    /// Starts a connector's plan.
+    pub(crate) fn plan(&mut self, name: &Arc<str>, plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static) {
+        let of = Arc::clone(name);
+        let handle = self.futures.spawn(async move { Ended::Plan(of, plan.await) });
+        self.names.insert(handle.id(), What::Plan(Arc::clone(name)));
+    }
+    /// Tells a task to stop; its end comes through [`Crew::ended`].
+    pub(crate) fn stop(&self, id: &TaskId) {
+        if let Some(running) = self.running.get(id) {
+            running.stop.cancel();
+        }
+    }
+    /// Tells a task its pace.
+    pub(crate) fn pace(&self, id: &TaskId, pace: Pace) {
+        if let Some(running) = self.running.get(id) {
+            running.pace.send_if_modified(|now| std::mem::replace(now, pace) != pace);
+        }
+    }
+    /// How many tasks run.
+    pub(crate) fn tasks(&self) -> usize {
+        self.running.len()
+    }
+    /// Waits for the next end; for ever if nothing runs. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> Ended {
+        loop {
+            let Some(joined) = self.futures.join_next_with_id().await else {
+                std::future::pending::<()>().await;
+                continue;
+            };
+            let (id, ended) = match joined {
+                Ok((id, ended)) => (id, Ok(ended)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            let Some(what) = self.names.remove(&id) else {
+                continue;
+            };
+            if let What::Task(id) = &what {
+                self.running.remove(id);
+            }
+            return match (ended, what) {
+                (Ok(ended), _) => ended,
+                (Err(error), What::Task(id)) => Ended::Task(id, launch::failed(panicked(error, "run"), "run")),
+                (Err(error), What::Plan(name)) => Ended::Plan(name, Err(panicked(error, "plan"))),
+            };
+        }
+    }
+}
+
+fn panicked(error: tokio::task::JoinError, op: &'static str) -> Error {
+    let text = match error.try_into_panic() {
+        Ok(panic) => said(panic.as_ref()),
+        Err(_) => "it was cancelled".to_owned(),
+    };
+    Error::bug(op, format!("the connector panicked: {text}"))
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a text".to_owned())
+}

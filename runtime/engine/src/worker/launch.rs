@@ -1,0 +1,246 @@
+//! One task from its config to its end: open everything, run, say how it went.
+
+use super::{build, context::Context, topics::Topics};
+use crate::{
+    connector_config::ConnectorConfig,
+    ports::{ConsumerSpec, Producer, ProducerSpec, TopicSpec},
+    registry::Connector,
+    task::{
+        Failure, Outcome, Pace, Progress, Reaction, SinkTask, SourceTask, TaskId, TaskSettings,
+        reaction::{self, Next, Place},
+    },
+    views::{offset::ConnectorOffsets, status::State},
+};
+use longshore_sdk::{
+    Direction, Error, Result, Share, SinkContext, SourceContext,
+    config::Flat,
+    erased::{Boxed, DynSinkConnector, DynSourceConnector},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What a task is started with.
+pub(crate) struct Launch {
+    pub(crate) cx: Arc<Context>,
+    pub(crate) id: TaskId,
+    /// The connector's config, placeholders unresolved.
+    pub(crate) connector: Arc<Flat>,
+    /// The task's own config: the connector's with the share laid over it.
+    pub(crate) config: Arc<Flat>,
+    pub(crate) pace: watch::Receiver<Pace>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Launch {
+    /// Opens and runs the task. After a stop it has one grace period; then it is dropped, which ends it for good (I7 speaks of calls that go on).
+    pub(crate) async fn run(self) -> Outcome {
+        let (stop, grace) = (self.stop.clone(), self.cx.settings.grace);
+        let id = self.id.clone();
+        let overdue = async move {
+            stop.cancelled().await;
+            // The loop keeps to the grace period itself; this is for calls that do not return.
+            tokio::time::sleep(grace + grace / 4).await;
+        };
+        tokio::select! {
+            outcome = Box::pin(self.open_and_run()) => outcome,
+            () = overdue => {
+                tracing::warn!(task = %id, grace_ms = grace.as_millis(), "the task did not stop in time and was dropped");
+                Outcome::Stopped
+            }
+        }
+    }
+
+    async fn open_and_run(self) -> Outcome {
+        let stop = self.stop.clone();
+        let opened = tokio::select! {
+            opened = self.open() => opened,
+            () = stop.cancelled() => return Outcome::Stopped,
+        };
+        match opened {
+            Ok(running) => self.report(running).await,
+            Err(error) => failed(error, "open"),
+        }
+    }
+
+    /// Runs an open task and shows whether it runs or is paused.
+    async fn report(&self, mut running: Boxed<'static, Outcome>) -> Outcome {
+        let mut pace = self.pace.clone();
+        let version = self.cx.plugin_version(&self.connector);
+        loop {
+            let state = match *pace.borrow_and_update() {
+                Pace::Run => State::Running,
+                Pace::Pause => State::Paused,
+            };
+            let status = self.cx.says(state, version.clone(), None);
+            self.cx.status.set_task(&self.id, status);
+            tokio::select! {
+                outcome = &mut running => return outcome,
+                Ok(()) = pace.changed() => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Boxed<'static, Outcome>> {
+        let class = self.config.get("connector.class").map_or("", String::as_str);
+        let unknown = || self.cx.registry.unknown(crate::registry::PluginKind::Source, class);
+        let connector = self.cx.registry.connector(class).ok_or_else(unknown)?;
+        let resolved = self.cx.settings.placeholders.resolve(&self.config)?;
+        let worker = self.cx.settings.placeholders.resolve(&self.cx.settings.converters)?;
+        let config = ConnectorConfig::read(&resolved, &worker, connector.direction())?;
+        match connector {
+            Connector::Source(source) => self.open_source(source, resolved, config).await,
+            Connector::Sink(sink) => self.open_sink(sink, resolved, config).await,
+        }
+    }
+
+    async fn open_source(
+        &self,
+        source: &Arc<dyn DynSourceConnector>,
+        resolved: Flat,
+        config: ConnectorConfig,
+    ) -> Result<Boxed<'static, Outcome>> {
+        let cx = &self.cx;
+        let chain = build::chain(&config, &cx.registry, Direction::Source)?;
+        // Read to the end: what this task's former life stored last must be seen.
+        cx.offsets.ready().await;
+        cx.offsets.refresh().await?;
+        let offsets = cx.offsets.read(|stored| stored.of(&self.id.connector));
+        let producer = self.producer("connector-producer", &config).await?;
+        let replan = {
+            let (cx, name) = (Arc::clone(cx), Arc::clone(&self.id.connector));
+            Arc::new(move || cx.requests.replan(&name))
+        };
+        let context = SourceContext {
+            connector: Arc::clone(&self.id.connector),
+            task: self.id.task,
+            offsets,
+            replan,
+        };
+        let source = source.open(&resolved, self.share(), context).await?;
+        let task = SourceTask {
+            id: self.id.clone(),
+            source,
+            chain,
+            producer,
+            offsets: Arc::new(ConnectorOffsets::new(Arc::clone(&cx.offsets), Arc::clone(&self.id.connector))),
+            meters: cx.metrics.task(&self.id, Direction::Source),
+            progress: self.progress(),
+            topics: self.topics(&config),
+            settings: self.settings(config),
+            pace: self.pace.clone(),
+            stop: self.stop.clone(),
+            seed: rand::random(),
+        };
+        Ok(Box::pin(task.run()))
+    }
+
+    async fn open_sink(
+        &self,
+        sink: &Arc<dyn DynSinkConnector>,
+        resolved: Flat,
+        config: ConnectorConfig,
+    ) -> Result<Boxed<'static, Outcome>> {
+        let cx = &self.cx;
+        let chain = build::chain(&config, &cx.registry, Direction::Sink)?;
+        let group = config.group(&self.id.connector);
+        let dead_letters = match &config.errors.dead_letter {
+            Some(spec) if config.errors.tolerance_all => {
+                let topic = TopicSpec {
+                    name: spec.topic.to_string(),
+                    partitions: Some(1),
+                    replication: Some(config.dead_letter_replication),
+                    config: BTreeMap::new(),
+                };
+                cx.bus.ensure_topic(topic).await?;
+                Some(self.producer("connector-dlq-producer", &config).await?)
+            }
+            _ => None,
+        };
+        let context = SinkContext {
+            connector: Arc::clone(&self.id.connector),
+            task: self.id.task,
+            group: group.as_str().into(),
+        };
+        let sink = sink.open(&resolved, self.share(), context).await?;
+        let mut overrides = config.consumer_overrides.clone();
+        overrides.remove("group.id");
+        let subscription = config.subscription.clone();
+        let spec = ConsumerSpec {
+            client_id: format!("connector-consumer-{}", self.id),
+            group,
+            subscription: subscription.ok_or_else(|| Error::bug("open", "a sink without topics"))?,
+            overrides,
+        };
+        let consumer = cx.bus.consumer(spec).await?;
+        let task = SinkTask {
+            id: self.id.clone(),
+            class: config.class.as_str().into(),
+            consumer,
+            chain,
+            sink,
+            dead_letters,
+            meters: cx.metrics.task(&self.id, Direction::Sink),
+            progress: self.progress(),
+            topics: self.topics(&config),
+            settings: self.settings(config),
+            pace: self.pace.clone(),
+            stop: self.stop.clone(),
+            seed: rand::random(),
+        };
+        Ok(Box::pin(task.run()))
+    }
+
+    async fn producer(&self, prefix: &str, config: &ConnectorConfig) -> Result<Box<dyn Producer>> {
+        let spec = ProducerSpec {
+            client_id: format!("{prefix}-{}", self.id),
+            overrides: config.producer_overrides.clone(),
+            ..ProducerSpec::default()
+        };
+        self.cx.bus.producer(spec).await
+    }
+    /// What the task's config has and the connector's has not: its share.
+    fn share(&self) -> Share {
+        let own = self.config.iter().filter(|(key, value)| {
+            *key != "task.class" && self.connector.get(*key) != Some(*value)
+        });
+        own.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+    fn topics(&self, config: &ConnectorConfig) -> Arc<Topics> {
+        Arc::new(Topics {
+            cx: Arc::clone(&self.cx),
+            id: self.id.clone(),
+            creation: config.topic_creation.clone(),
+        })
+    }
+    fn progress(&self) -> Arc<Progress> {
+        let progress = Progress::new();
+        self.cx.live.running(&self.id, Arc::clone(&progress));
+        progress
+    }
+    fn settings(&self, config: ConnectorConfig) -> TaskSettings {
+        let settings = &self.cx.settings;
+        TaskSettings {
+            commit_interval: settings.commit_interval,
+            retry_timeout: settings.retry_timeout,
+            grace: settings.grace,
+            errors: config.errors,
+            ..TaskSettings::default()
+        }
+    }
+}
+
+/// A failure outside the loop.
+pub(crate) fn failed(error: Error, op: &'static str) -> Outcome {
+    let next = reaction::react(Place::Rebalance, error.kind(), &crate::task::ErrorPolicy::default());
+    let reaction = match next {
+        Next::Reopen(after) => Reaction::Reopen(after),
+        _ => Reaction::Fail,
+    };
+    Outcome::Failed(Failure {
+        op,
+        advice: reaction::advice(error.kind()).to_owned(),
+        reaction,
+        error,
+    })
+}

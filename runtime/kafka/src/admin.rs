@@ -1,0 +1,402 @@
+//! Topics and groups: create, check, ask.
+
+use crate::{
+    blocking::{Bounded, run},
+    client::{ClientSettings, Properties, Resolved, Role},
+    consumer, errors,
+    handle::Handle,
+};
+use longshore_engine::ports::TopicSpec;
+use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    consumer::Consumer,
+    error::RDKafkaErrorCode as Code,
+    topic_partition_list::{Offset, TopicPartitionList},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How long one question may take.
+const ASK_MAX: Duration = Duration::from_secs(10);
+
+/// Asks a cluster, and creates topics in it.
+#[derive(Clone)]
+pub struct Admin {
+    settings: ClientSettings,
+    /// A client that reads nothing: its thread also drains the library's log.
+    client: Arc<Asker>,
+}
+
+struct Asker(Arc<Handle>);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.begin_close(false);
+    }
+}
+
+/// An internal topic of a worker: compacted, with settings of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalTopic {
+    /// The topic's name.
+    pub name: String,
+    /// The worker key that names it, for messages.
+    pub key: &'static str,
+    /// Partitions when it is created.
+    pub partitions: i32,
+    /// Refuse an existing topic with another number of partitions.
+    pub exact: bool,
+    /// Replication when it is created; `None` = 3, or the number of brokers if that is less.
+    pub replication: Option<i16>,
+    /// Further topic configs when it is created.
+    pub config: Properties,
+}
+
+impl InternalTopic {
+    /// The config topic: exactly one partition.
+    pub fn configs(name: impl Into<String>) -> Self {
+        Self::new(name, "config.storage.topic", 1, true)
+    }
+    /// The offsets topic.
+    pub fn offsets(name: impl Into<String>) -> Self {
+        Self::new(name, "offset.storage.topic", 25, false)
+    }
+    /// The status topic.
+    pub fn statuses(name: impl Into<String>) -> Self {
+        Self::new(name, "status.storage.topic", 5, false)
+    }
+    /// The coordination topic: exactly one partition.
+    pub fn coordination(group: &str) -> Self {
+        Self::new(format!("{group}-coordination"), "group.id", 1, true)
+    }
+    fn new(name: impl Into<String>, key: &'static str, partitions: i32, exact: bool) -> Self {
+        Self {
+            name: name.into(),
+            key,
+            partitions,
+            exact,
+            replication: None,
+            config: Properties::new(),
+        }
+    }
+}
+
+impl Admin {
+    /// Opens a client and makes sure that a broker answers. Err (Transient): none does; the text names bootstrap.servers.
+    pub async fn connect(settings: &ClientSettings) -> Result<Self> {
+        Self::connect_with(settings, &Properties::new()).await
+    }
+    /// The same with a connector's overrides (`admin.override.`).
+    pub async fn connect_with(settings: &ClientSettings, overrides: &Properties) -> Result<Self> {
+        let mut settings = settings.clone();
+        settings.admin.extend(overrides.clone());
+        let mut resolved = settings.resolve(Role::Admin, &Properties::new())?;
+        asking(&mut resolved, "longshore-admin");
+        let client = Handle::open(&resolved.config(), "admin")?;
+        let admin = Self {
+            client: Arc::new(Asker(client)),
+            settings,
+        };
+        admin.brokers().await?;
+        Ok(admin)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        call: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let client = Arc::clone(&self.client);
+        let bound = Bounded(ASK_MAX + Duration::from_secs(2));
+        run(op, bound, move || call(&client.0)).await.map_err(|error| {
+            // A refused login is known better than the time-out that follows it.
+            match (error.kind(), self.client.0.events().trouble()) {
+                (ErrorKind::Transient, Some(trouble)) => trouble,
+                (ErrorKind::Transient, None) => Error::transient(
+                    op,
+                    format!(
+                        "no broker answers at bootstrap.servers={}: {}",
+                        self.settings.bootstrap(),
+                        error.message()
+                    ),
+                ),
+                _ => error,
+            }
+        })
+    }
+
+    /// How many brokers the cluster has.
+    pub async fn brokers(&self) -> Result<usize> {
+        self.ask("metadata", |client| {
+            Ok(all_topics(client)?.brokers().len())
+        })
+        .await
+    }
+
+    /// The cluster's id.
+    pub async fn cluster_id(&self) -> Result<String> {
+        self.ask("cluster_id", |client| {
+            let id = client.consumer().client().fetch_cluster_id(ASK_MAX);
+            id.ok_or_else(|| Error::transient("cluster_id", "the broker did not tell its cluster's id"))
+        })
+        .await
+    }
+
+    /// All topics with their numbers of partitions.
+    pub async fn topics(&self) -> Result<BTreeMap<String, i32>> {
+        self.ask("metadata", |client| {
+            let metadata = all_topics(client)?;
+            let topics = metadata.topics().iter().filter(|t| t.error().is_none());
+            Ok(topics
+                .map(|t| (t.name().to_owned(), count(t.partitions().len())))
+                .collect())
+        })
+        .await
+    }
+
+    /// The number of partitions of a topic; `None` = there is no such topic. Asking does not create it.
+    pub async fn partitions(&self, topic: &str) -> Result<Option<i32>> {
+        Ok(self.topics().await?.remove(topic))
+    }
+
+    /// Makes sure that a topic exists; `Ok(true)` if this call created it.
+    pub async fn ensure_topic(&self, topic: &TopicSpec) -> Result<bool> {
+        if self.partitions(&topic.name).await?.is_some() {
+            return Ok(false);
+        }
+        let brokers = i32::try_from(self.brokers().await?).unwrap_or(i32::MAX);
+        let replication = topic.replication.map_or(-1, |n| i32::from(n).min(brokers));
+        let mut new = NewTopic::new(
+            &topic.name,
+            topic.partitions.unwrap_or(-1),
+            TopicReplication::Fixed(replication),
+        );
+        for (key, value) in &topic.config {
+            new = new.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(ASK_MAX));
+        let results = self
+            .native()?
+            .create_topics([&new], &options)
+            .await
+            .map_err(|error| errors::from_client("create_topic", error))?;
+        for result in results {
+            match result {
+                Ok(_) => {}
+                Err((_, Code::TopicAlreadyExists)) => return Ok(false),
+                Err((name, code)) => {
+                    return Err(errors::coded("create_topic", code, "").with("topic", name));
+                }
+            }
+        }
+        self.await_leaders(&topic.name).await?;
+        Ok(true)
+    }
+
+    /// A new topic can be used once each partition has a leader.
+    async fn await_leaders(&self, topic: &str) -> Result<()> {
+        for _ in 0..100 {
+            let name = topic.to_owned();
+            let ready = self.ask("metadata", move |client| {
+                let metadata = all_topics(client)?;
+                let mut found = metadata.topics().iter().filter(|t| t.name() == name);
+                Ok(found.any(|t| {
+                    !t.partitions().is_empty() && t.partitions().iter().all(|p| p.leader() >= 0)
+                }))
+            });
+            if ready.await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(Error::transient("create_topic", "the new topic has no leaders yet").with("topic", topic))
+    }
+
+    /// Creates a worker's internal topics where they are missing, and checks those that exist.
+    /// Err (Config): one that is not compacted would lose what it holds; one with the wrong number of partitions cannot keep its order.
+    pub async fn ensure_internal(&self, topics: &[InternalTopic]) -> Result<()> {
+        let brokers = self.brokers().await?;
+        let existing = self.topics().await?;
+        for topic in topics {
+            if let Some(partitions) = existing.get(&topic.name) {
+                self.check_internal(topic, *partitions).await?;
+                continue;
+            }
+            let mut config = topic.config.clone();
+            config.insert("cleanup.policy".to_owned(), "compact".to_owned());
+            let replication = topic
+                .replication
+                .unwrap_or_else(|| i16::try_from(brokers.min(3)).unwrap_or(3));
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: Some(topic.partitions),
+                replication: Some(replication),
+                config,
+            };
+            if !self.ensure_topic(&spec).await? {
+                // Somebody else was faster: theirs is checked like any other.
+                let partitions = self.partitions(&topic.name).await?;
+                self.check_internal(topic, partitions.unwrap_or(topic.partitions))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_internal(&self, topic: &InternalTopic, partitions: i32) -> Result<()> {
+        let name = &topic.name;
+        if topic.exact && partitions != topic.partitions {
+            return Err(Error::config(
+                "start",
+                format!(
+                    "the topic {name} ({}) must have exactly {} partition, not {partitions}: order would be lost; create it anew or name another one",
+                    topic.key, topic.partitions
+                ),
+            )
+            .with("topic", name));
+        }
+        let Some(policy) = self.cleanup_policy(name).await? else {
+            return Ok(());
+        };
+        if policy == "compact" {
+            return Ok(());
+        }
+        Err(Error::config(
+            "start",
+            format!(
+                "the topic {name} ({}) has cleanup.policy={policy}, which would delete what it holds: run kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact",
+                topic.key,
+                self.settings.bootstrap()
+            ),
+        )
+        .with("topic", name))
+    }
+
+    /// `None` = the broker does not tell us.
+    async fn cleanup_policy(&self, topic: &str) -> Result<Option<String>> {
+        let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
+        let results = self
+            .native()?
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
+            .await
+            .map_err(|error| errors::from_client("describe_configs", error))?;
+        for result in results {
+            match result {
+                Ok(resource) => {
+                    let entry = resource.entry_map().get("cleanup.policy").copied();
+                    return Ok(entry.and_then(|entry| entry.value.clone()));
+                }
+                Err(code) => {
+                    tracing::warn!(topic, code = ?code, "the topic's cleanup.policy cannot be checked");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The offsets that a group has committed.
+    pub async fn committed(&self, group: &str) -> Result<TopicOffsets> {
+        let mut resolved = self
+            .settings
+            .resolve(Role::Consumer, &Properties::new())?;
+        asking(&mut resolved, group);
+        let topics = self.topics().await?;
+        let asker = Asker(Handle::open(&resolved.config(), "committed")?);
+        run("committed", Bounded(ASK_MAX * 2), move || {
+            let mut list = TopicPartitionList::new();
+            for (topic, partitions) in &topics {
+                for partition in 0..*partitions {
+                    list.add_partition(topic, partition);
+                }
+            }
+            if list.count() == 0 {
+                return Ok(TopicOffsets::new());
+            }
+            let list = asker
+                .0
+                .consumer()
+                .committed_offsets(list, ASK_MAX)
+                .map_err(|error| errors::from_client("committed", error))?;
+            let elements = list.elements();
+            let known = elements.iter().filter_map(|e| match e.offset() {
+                Offset::Offset(offset) => {
+                    Some((TopicPartition::new(e.topic(), e.partition()), offset))
+                }
+                _ => None,
+            });
+            Ok(known.collect())
+        })
+        .await
+    }
+
+    /// The names of all consumer groups.
+    pub async fn groups(&self) -> Result<Vec<String>> {
+        self.ask("groups", |client| {
+            let list = client
+                .consumer()
+                .fetch_group_list(None, ASK_MAX)
+                .map_err(|error| errors::from_client("groups", error))?;
+            Ok(list.groups().iter().map(|g| g.name().to_owned()).collect())
+        })
+        .await
+    }
+
+    /// The end of each partition, uncommitted records included.
+    pub(crate) async fn ends(&self, topic: &str, partitions: i32) -> Result<Vec<i64>> {
+        let topic = topic.to_owned();
+        self.ask("end", move |client| {
+            let mut list = TopicPartitionList::new();
+            for partition in 0..partitions {
+                list.add_partition_offset(&topic, partition, Offset::End)
+                    .map_err(|error| errors::from_client("end", error))?;
+            }
+            let list = client
+                .consumer()
+                .offsets_for_times(list, ASK_MAX)
+                .map_err(|error| errors::from_client("end", error))?;
+            let mut ends = Vec::with_capacity(list.count());
+            for element in list.elements() {
+                element
+                    .error()
+                    .map_err(|error| errors::from_client("end", error))?;
+                match element.offset() {
+                    Offset::Offset(offset) => ends.push(offset),
+                    _ => return Err(Error::transient("end", "the broker did not tell the end of a partition")),
+                }
+            }
+            Ok(ends)
+        })
+        .await
+    }
+
+    /// Short-lived: its log lines are drained by nobody.
+    fn native(&self) -> Result<AdminClient<DefaultClientContext>> {
+        let resolved = self.settings.resolve(Role::Admin, &Properties::new())?;
+        resolved
+            .config()
+            .create()
+            .map_err(|error| errors::from_client("open", error))
+    }
+}
+
+/// Settings of a client that only asks. The library wants a group's name; no group is joined.
+fn asking(resolved: &mut Resolved, group: &str) {
+    resolved.preset("client.id", "longshore-admin");
+    resolved.force("group.id", group);
+    consumer::defaults(resolved);
+    // Ends are asked for with what open transactions have written.
+    resolved.force("isolation.level", "read_uncommitted");
+    resolved.force("allow.auto.create.topics", false);
+}
+
+fn all_topics(client: &Handle) -> Result<rdkafka::metadata::Metadata> {
+    client
+        .consumer()
+        .fetch_metadata(None, ASK_MAX)
+        .map_err(|error| errors::from_client("metadata", error))
+}
+
+fn count(len: usize) -> i32 {
+    i32::try_from(len).unwrap_or(i32::MAX)
+}

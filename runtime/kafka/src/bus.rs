@@ -1,0 +1,58 @@
+//! The engine's door to a cluster.
+
+use crate::{
+    admin::Admin, client::ClientSettings, consumer::GroupConsumer, producer::KafkaProducer,
+};
+use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Producer, ProducerSpec, TopicSpec};
+use longshore_sdk::{Result, TopicOffsets, erased::Boxed};
+use tokio::sync::OnceCell;
+
+/// Opens clients of one cluster.
+pub struct KafkaBus {
+    settings: ClientSettings,
+    admin: OnceCell<Admin>,
+}
+
+impl KafkaBus {
+    /// Nothing is opened before it is asked for.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self {
+            settings,
+            admin: OnceCell::new(),
+        }
+    }
+    /// The settings that every client starts from.
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+    /// The cluster's admin client, opened at the first call. Err (Transient): no broker answers at bootstrap.servers.
+    pub async fn admin(&self) -> Result<&Admin> {
+        self.admin
+            .get_or_try_init(|| Admin::connect(&self.settings))
+            .await
+    }
+}
+
+impl Bus for KafkaBus {
+    fn producer(&self, spec: ProducerSpec) -> Boxed<'_, Result<Box<dyn Producer>>> {
+        Box::pin(async move {
+            let producer = KafkaProducer::open(&self.settings, spec).await?;
+            Ok(Box::new(producer) as Box<dyn Producer>)
+        })
+    }
+    fn consumer(&self, spec: ConsumerSpec) -> Boxed<'_, Result<Box<dyn Consumer>>> {
+        Box::pin(async move {
+            let consumer = GroupConsumer::open(&self.settings, &spec)?;
+            Ok(Box::new(consumer) as Box<dyn Consumer>)
+        })
+    }
+    fn ensure_topic(&self, topic: TopicSpec) -> Boxed<'_, Result<bool>> {
+        Box::pin(async move { self.admin().await?.ensure_topic(&topic).await })
+    }
+    fn committed<'a>(&'a self, group: &'a str) -> Boxed<'a, Result<TopicOffsets>> {
+        Box::pin(async move { self.admin().await?.committed(group).await })
+    }
+    fn cluster_id(&self) -> Boxed<'_, Result<String>> {
+        Box::pin(async move { self.admin().await?.cluster_id().await })
+    }
+}

@@ -1,0 +1,298 @@
+//! A member of a consumer group: rebalances in band, commits filtered by ownership.
+
+use crate::{
+    blocking::{Bounded, run},
+    client::{ClientSettings, Resolved, Role},
+    errors,
+    handle::{self, Event, Handle},
+    lanes::Lanes,
+};
+use longshore_engine::ports::{self, ConsumerSpec, Lag, Polled, Subscription};
+use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, erased::Boxed};
+use rdkafka::{
+    consumer::{CommitMode, Consumer},
+    topic_partition_list::{Offset, TopicPartitionList},
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// Records of one batch unless max.poll.records says otherwise.
+const RECORDS_MAX: usize = 5000;
+/// No answer to a commit within this time = Transient.
+const COMMIT_MAX: Duration = Duration::from_secs(30);
+const SEEK_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) struct GroupConsumer {
+    client: Arc<Handle>,
+    lanes: Lanes,
+    /// Everything that this member may commit.
+    owned: BTreeSet<TopicPartition>,
+    /// The rebalance that the caller has seen and not answered yet.
+    unanswered: Option<Event>,
+    paused: bool,
+    records_max: usize,
+}
+
+/// What every consumer of ours has in common; users may change it.
+pub(crate) fn defaults(resolved: &mut Resolved) {
+    resolved.preset("auto.offset.reset", "earliest");
+    resolved.preset("isolation.level", "read_committed");
+    resolved.preset("queued.max.messages.kbytes", 16 * 1024);
+    resolved.preset("fetch.wait.max.ms", 100);
+    resolved.preset("reconnect.backoff.max.ms", 2000);
+    resolved.force("enable.auto.commit", false);
+    resolved.force("enable.auto.offset.store", false);
+}
+
+impl GroupConsumer {
+    pub(crate) fn open(settings: &ClientSettings, spec: &ConsumerSpec) -> Result<Self> {
+        let mut resolved = settings.resolve(Role::Consumer, &spec.overrides)?;
+        resolved.preset("client.id", &spec.client_id);
+        resolved.preset("group.id", &spec.group);
+        defaults(&mut resolved);
+        // With KIP-848 the session belongs to the broker, and the client refuses these keys.
+        if resolved.native.get("group.protocol").map(String::as_str) != Some("consumer") {
+            resolved.preset("partition.assignment.strategy", "cooperative-sticky");
+            resolved.preset("session.timeout.ms", 6000);
+            let session = resolved.native["session.timeout.ms"].parse::<u32>();
+            let heartbeat = session.map_or(500, |ms| (ms / 3).clamp(1, 500));
+            resolved.preset("heartbeat.interval.ms", heartbeat);
+        }
+        // The thread polls whatever the sink does: this bounds how long the others wait for our answer to a rebalance.
+        resolved.preset("max.poll.interval.ms", 60_000);
+        let names: Vec<String> = match &spec.subscription {
+            Subscription::Topics(topics) => topics.clone(),
+            Subscription::Regex(regex) => {
+                resolved.preset("metadata.max.age.ms", 30_000);
+                vec![format!("^({})$", posix(regex))]
+            }
+        };
+        let client = Handle::open(&resolved.config(), &spec.client_id)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if let Err(error) = client.consumer().subscribe(&names) {
+            client.begin_close(false);
+            return Err(Error::config("subscribe", error.to_string()));
+        }
+        Ok(Self {
+            client,
+            lanes: Lanes::new(),
+            owned: BTreeSet::new(),
+            unanswered: None,
+            paused: false,
+            records_max: resolved.records_max.unwrap_or(RECORDS_MAX),
+        })
+    }
+
+    async fn poll(&mut self, max_wait: Duration) -> Result<Polled> {
+        let deadline = tokio::time::Instant::now() + max_wait;
+        let client = Arc::clone(&self.client);
+        let events = client.events();
+        loop {
+            if let Some(error) = events.trouble() {
+                return Err(error);
+            }
+            if let Some(event) = events.next(self.unanswered.is_some()) {
+                return Ok(self.rebalanced(event));
+            }
+            if !self.paused {
+                let mut records = Vec::new();
+                let round = self.lanes.fill(self.records_max, &mut records);
+                if !records.is_empty() {
+                    if let Some(error) = round.trouble {
+                        tracing::warn!(error = %error, "a partition cannot be read");
+                    }
+                    return Ok(Polled::Batch(records));
+                }
+                if let Some(error) = round.trouble {
+                    return Err(error);
+                }
+            }
+            let wake = events.wake().notified();
+            if tokio::time::timeout_at(deadline, wake).await.is_err() {
+                return Ok(Polled::Batch(Vec::new()));
+            }
+        }
+    }
+
+    fn rebalanced(&mut self, event: Event) -> Polled {
+        match event {
+            Event::Assigned(at) => {
+                self.unanswered = Some(Event::Assigned(at.clone()));
+                Polled::Assigned(at)
+            }
+            Event::Revoked(at) => {
+                self.lanes.hold(&at);
+                self.unanswered = Some(Event::Revoked(at.clone()));
+                Polled::Revoked(at)
+            }
+            Event::Lost(at) => {
+                self.give_up(&at);
+                if let Some(Event::Revoked(waiting)) = &self.unanswered
+                    && waiting.iter().all(|partition| at.contains(partition))
+                {
+                    self.unanswered = None;
+                }
+                Polled::Lost(at)
+            }
+        }
+    }
+
+    fn give_up(&mut self, at: &[TopicPartition]) {
+        self.lanes.remove(at);
+        for partition in at {
+            self.owned.remove(partition);
+        }
+    }
+
+    async fn start(&mut self, at: &TopicOffsets) -> Result<()> {
+        let Some(Event::Assigned(partitions)) = self.unanswered.take() else {
+            return Err(Error::bug("start", "there is no assignment to answer"));
+        };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in &partitions {
+            let start = at.get(partition).copied();
+            self.lanes.add(&self.client, partition.clone(), start)?;
+            // Invalid = the committed offset, or auto.offset.reset.
+            let offset = start.map_or(Offset::Invalid, Offset::Offset);
+            list.add_partition_offset(&partition.topic, partition.partition, offset)
+                .map_err(|error| errors::from_client("start", error))?;
+        }
+        let client = Arc::clone(&self.client);
+        run("start", Bounded::secs(30), move || {
+            handle::assign(client.consumer(), &list)
+        })
+        .await?;
+        self.owned.extend(partitions);
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<()> {
+        let Some(Event::Revoked(partitions)) = self.unanswered.take() else {
+            // Lost overtook the revocation: there is nothing left to give back.
+            return Ok(());
+        };
+        self.give_up(&partitions);
+        let list = listed(partitions.iter().map(|at| (at, Offset::Invalid)))?;
+        let client = Arc::clone(&self.client);
+        run("release", Bounded::secs(30), move || {
+            handle::unassign(client.consumer(), &list)
+        })
+        .await
+    }
+
+    /// Brokers accept commits of partitions that a member no longer owns, so what is not owned right now is left out (I4).
+    async fn commit(&mut self, offsets: &TopicOffsets) -> Result<()> {
+        if self.client.consumer().assignment_lost() {
+            return Ok(());
+        }
+        let owned = offsets
+            .iter()
+            .filter(|(at, _)| self.owned.contains(at))
+            .map(|(at, offset)| (at, Offset::Offset(*offset)));
+        let list = listed(owned)?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let client = Arc::clone(&self.client);
+        run("commit", Bounded(COMMIT_MAX), move || {
+            client
+                .consumer()
+                .commit(&list, CommitMode::Sync)
+                .map_err(|error| errors::from_client("commit", error))
+        })
+        .await
+    }
+
+    async fn seek(&mut self, at: &TopicOffsets) -> Result<()> {
+        let owned: Vec<_> = at.iter().filter(|(at, _)| self.owned.contains(at)).collect();
+        let list = listed(owned.iter().map(|(at, offset)| (*at, Offset::Offset(**offset))))?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        for (at, offset) in owned {
+            self.lanes.sought(at, *offset);
+        }
+        let client = Arc::clone(&self.client);
+        run("seek", Bounded(SEEK_MAX), move || {
+            let result = client
+                .consumer()
+                .seek_partitions(list, SEEK_MAX)
+                .map_err(|error| errors::from_client("seek", error))?;
+            for element in result.elements() {
+                element
+                    .error()
+                    .map_err(|error| errors::from_client("seek", error))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn begin_close(&mut self) {
+        self.lanes.clear();
+        self.owned.clear();
+        self.client.begin_close(self.unanswered.take().is_some());
+    }
+}
+
+impl Drop for GroupConsumer {
+    fn drop(&mut self) {
+        self.begin_close();
+    }
+}
+
+impl ports::Consumer for GroupConsumer {
+    fn poll(&mut self, max_wait: Duration) -> Boxed<'_, Result<Polled>> {
+        Box::pin(GroupConsumer::poll(self, max_wait))
+    }
+    fn start(&mut self, at: &TopicOffsets) -> Boxed<'_, Result<()>> {
+        let at = at.clone();
+        Box::pin(async move { GroupConsumer::start(self, &at).await })
+    }
+    fn release(&mut self) -> Boxed<'_, Result<()>> {
+        Box::pin(GroupConsumer::release(self))
+    }
+    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+        Box::pin(GroupConsumer::commit(self, offsets))
+    }
+    fn pause(&mut self) -> Result<()> {
+        self.paused = true;
+        Ok(())
+    }
+    fn resume(&mut self) -> Result<()> {
+        self.paused = false;
+        Ok(())
+    }
+    fn seek<'a>(&'a mut self, at: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+        Box::pin(GroupConsumer::seek(self, at))
+    }
+    fn lag(&self) -> Vec<Lag> {
+        self.lanes.lag(&self.client)
+    }
+    fn close(mut self: Box<Self>) -> Boxed<'static, Result<()>> {
+        self.begin_close();
+        let client = Arc::clone(&self.client);
+        drop(self);
+        Box::pin(async move { client.closed().await })
+    }
+}
+
+pub(crate) fn listed<'a>(
+    entries: impl Iterator<Item = (&'a TopicPartition, Offset)>,
+) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (at, offset) in entries {
+        list.add_partition_offset(&at.topic, at.partition, offset)
+            .map_err(|error| errors::from_client("offsets", error))?;
+    }
+    Ok(list)
+}
+
+/// The client's topic patterns are POSIX extended expressions: the two Perl forms that configs use most are rewritten.
+fn posix(regex: &str) -> String {
+    regex
+        .replace("(?:", "(")
+        .replace("\\d", "[0-9]")
+        .trim_start_matches('^')
+        .trim_end_matches('$')
+        .to_owned()
+}

@@ -1,0 +1,134 @@
+//! The client's errors, turned into the contract's kinds. This is the only place where that is decided.
+
+use longshore_sdk::{Error, ErrorKind};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// The kind that decides what the engine does about `code`.
+pub(crate) fn kind(code: Code) -> ErrorKind {
+    match code {
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::SSL
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::DelegationTokenAuthorizationFailed
+        | Code::DelegationTokenExpired
+        | Code::UnacceptableCredential => ErrorKind::Auth,
+        Code::MessageSizeTooLarge
+        | Code::InvalidMessageSize
+        | Code::InvalidMessage
+        | Code::InvalidRecord
+        | Code::InvalidTimestamp
+        | Code::InvalidDifferentRecord => ErrorKind::Data,
+        Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::TransactionCoordinatorFenced
+        | Code::Fenced
+        | Code::FencedInstanceId
+        | Code::FencedMemberEpoch
+        | Code::InvalidProducerIdMapping => ErrorKind::Fenced,
+        Code::ThrottlingQuotaExceeded => ErrorKind::Throttled(None),
+        Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::InvalidTopic
+        | Code::InvalidPartitions
+        | Code::InvalidReplicationFactor
+        | Code::InvalidConfig
+        | Code::InvalidSessionTimeout
+        | Code::InvalidTransactionTimeout
+        | Code::InvalidGroupId
+        | Code::InconsistentGroupProtocol
+        | Code::PolicyViolation
+        | Code::UnsupportedSASLMechanism
+        | Code::UnsupportedCompressionType
+        | Code::UnsupportedVersion
+        | Code::AutoOffsetReset
+        | Code::InvalidArgument => ErrorKind::Config,
+        Code::State | Code::Conflict => ErrorKind::Bug,
+        _ => ErrorKind::Transient,
+    }
+}
+
+/// What to do about `code`; empty if the client's own words say it.
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::MessageSizeTooLarge => {
+            "raise max.request.size of the producer (producer.override.max.request.size) and max.message.bytes of the topic (message.max.bytes of the broker), or write smaller records"
+        }
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => {
+            "create the topic, or let the broker create topics"
+        }
+        Code::UnknownPartition => {
+            "the topic has fewer partitions than the record asks for: add partitions"
+        }
+        Code::Authentication | Code::SaslAuthenticationFailed => {
+            "check security.protocol, sasl.mechanism and the credentials"
+        }
+        Code::SSL => "check security.protocol and the ssl.* keys",
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => "grant the principal the missing right",
+        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
+            "check bootstrap.servers and the network"
+        }
+        Code::InvalidRecord => "a compacted topic takes no record without a key",
+        Code::AutoOffsetReset => {
+            "there is no committed offset and auto.offset.reset says error: set it, or set the group's offsets"
+        }
+        Code::InconsistentGroupProtocol => {
+            "the group is used by another kind of member: stop it first or take another group.id"
+        }
+        _ => "",
+    }
+}
+
+/// `code` as an error of the operation `op`; `detail` is the client's or broker's own text.
+pub(crate) fn coded(op: &'static str, code: Code, detail: &str) -> Error {
+    let mut text = if detail.is_empty() {
+        code.to_string()
+    } else {
+        detail.to_owned()
+    };
+    let advice = advice(code);
+    if !advice.is_empty() {
+        text.push_str(": ");
+        text.push_str(advice);
+    }
+    Error::new(kind(code), op, text).with("code", format!("{code:?}"))
+}
+
+/// Any error of the client library.
+pub(crate) fn from_client(op: &'static str, error: KafkaError) -> Error {
+    match error {
+        KafkaError::ClientConfig(_, description, key, _) => {
+            // The value may be a secret (I8): the key and the library's description say enough.
+            Error::config(op, format!("{key}: {description}"))
+        }
+        KafkaError::ClientCreation(text) => Error::config(op, text),
+        KafkaError::Nul(_) => Error::config(op, "a name holds a NUL character"),
+        KafkaError::Transaction(inner) => {
+            let code = inner.code();
+            let error = coded(op, code, &inner.string());
+            // A fatal error that names no fence still leaves the producer unusable: the caller builds a new one.
+            if inner.is_fatal() && error.kind() == ErrorKind::Bug {
+                return Error::transient(op, inner.string()).with("code", format!("{code:?}"));
+            }
+            error
+        }
+        other => match other.rdkafka_error_code() {
+            Some(code) => coded(op, code, ""),
+            None => Error::transient(op, other.to_string()),
+        },
+    }
+}
+
+/// A record that is larger than the client or broker takes.
+pub(crate) fn too_large(topic: &str, size: usize) -> Error {
+    coded("send", Code::MessageSizeTooLarge, "the record is too large")
+        .with("topic", topic)
+        .with("size", size)
+}

@@ -1,0 +1,27 @@
+//! The only crate that links a Kafka client; it implements the engine's ports.
+//!
+//! [`KafkaBus`] opens producers and group consumers, [`KafkaLog`] is a compacted topic as a keyed log, [`Admin`] creates and checks topics,
+//! [`Reader`] reads partitions by hand. [`ClientSettings`] holds client properties in the Java clients' names.
+
+#![warn(missing_docs)]
+
+mod admin;
+mod blocking;
+mod bus;
+mod client;
+mod consumer;
+mod errors;
+mod handle;
+mod keys;
+mod lanes;
+mod log;
+mod native;
+mod producer;
+mod reader;
+mod security;
+
+pub use admin::{Admin, InternalTopic};
+pub use bus::KafkaBus;
+pub use client::{ClientSettings, Properties, check_overrides};
+pub use log::{KafkaLog, LogSpec};
+pub use reader::{Reader, Start, Taken};

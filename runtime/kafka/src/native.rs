@@ -1,0 +1,9 @@
+//! The audited corner: what the safe client API cannot do fast enough, through the C library's own functions. Unsafe code is allowed here only.
+
+#![allow(unsafe_code)]
+
+mod fetch;
+mod produce;
+
+pub(crate) use fetch::{Batch, PartitionQueue, cached_end};
+pub(crate) use produce::{Line, Topics};

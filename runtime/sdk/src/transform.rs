@@ -1,0 +1,27 @@
+//! Transforms and predicates: Kafka Connect's single message transforms.
+
+use crate::{Error, Record};
+use std::future::Future;
+
+/// What a transform decided about one record.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Pass it on, changed or not.
+    Keep(Record),
+    /// Leave it out, on purpose; its offset counts as done.
+    Drop,
+    /// It cannot be transformed; `errors.tolerance` decides.
+    Refuse(Error),
+}
+
+/// Changes or drops records, a batch at a time.
+pub trait Transform: Send {
+    /// One verdict per record, in order. Never fails as a whole.
+    fn apply(&mut self, batch: Vec<Record>) -> impl Future<Output = Vec<Verdict>> + Send;
+}
+
+/// Decides which records a transform sees.
+pub trait Predicate: Send {
+    /// Whether the record matches.
+    fn test(&self, record: &Record) -> bool;
+}

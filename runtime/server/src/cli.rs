@@ -1,0 +1,177 @@
+//! The command line: names, flags and help. What each command does stands in the modules below.
+
+pub(crate) mod apply;
+pub(crate) mod client;
+pub(crate) mod connectors;
+pub(crate) mod lint;
+pub(crate) mod screen;
+pub(crate) mod status;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A managed-connector runtime: moves data between Kafka and other systems.
+#[derive(Parser, Debug)]
+#[command(name = "longshore", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+/// How log lines look.
+#[derive(Args, Debug)]
+pub(crate) struct Logging {
+    /// Log lines for people, or one JSON object a line.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "LONGSHORE_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or directives such as longshore_engine=debug.
+    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "info")]
+    pub(crate) log: String,
+}
+
+/// Formats of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where the REST API is, and how answers are printed.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Remote {
+    /// The worker's REST address.
+    #[arg(long, env = "LONGSHORE_URL", default_value = "http://127.0.0.1:8083")]
+    pub(crate) url: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run one worker and the connectors of the files, in step with the files while it runs.
+    Up {
+        /// YAML files with `worker:` and `connectors:`.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Run a worker; connectors come by REST.
+    Worker {
+        /// YAML with a `worker:` section, or .properties with Kafka Connect's worker keys.
+        file: Option<PathBuf>,
+    },
+    /// Run the embedded development broker alone.
+    Broker {
+        /// Host and port to listen on.
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        listen: String,
+        /// Folder of its data.
+        #[arg(long, default_value = "./longshore-data/broker")]
+        data: PathBuf,
+    },
+    /// Check files offline; exit code 1 when something is wrong.
+    Lint {
+        /// YAML files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Print findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what `apply` would change; exit code 2 when something would.
+    Plan {
+        /// YAML files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Make the worker's connectors those of the files; connectors of no file are left alone.
+    Apply {
+        /// YAML files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List, create and steer connectors.
+    Connectors {
+        #[command(subcommand)]
+        action: ConnectorAction,
+    },
+    /// Show connectors, their tasks and progress.
+    Status {
+        /// One connector; without it, all.
+        name: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the plugins of the worker.
+    Plugins {
+        /// Connectors only.
+        #[arg(long)]
+        connectors_only: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConnectorAction {
+    /// Names of all connectors.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// A connector's config and tasks.
+    Get {
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Create a connector from JSON: {"name": .., "config": {..}}.
+    Create {
+        /// A file, or - for standard input.
+        file: PathBuf,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Delete a connector.
+    Delete {
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Pause a connector's tasks; they keep their resources.
+    Pause {
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Resume a paused or stopped connector.
+    Resume {
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Stop a connector's tasks and release their resources.
+    Stop {
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Restart a connector.
+    Restart {
+        name: String,
+        /// Its tasks too.
+        #[arg(long)]
+        include_tasks: bool,
+        /// Only what has failed.
+        #[arg(long)]
+        only_failed: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}

@@ -1,0 +1,151 @@
+//! `longshore plan` and `longshore apply`: what would change, and make it so.
+
+use super::{
+    Remote,
+    client::{Rest, segment},
+    lint, screen,
+};
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use longshore_sdk::config::{Flat, looks_secret};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What becomes of one connector.
+enum Change {
+    Create(Flat),
+    Update { config: Flat, before: Flat },
+}
+
+/// Shows what `apply` would do. True if it would do something.
+pub(crate) async fn plan(files: &[PathBuf], remote: &Remote) -> Result<bool> {
+    let changes = changes(files, &Rest::at(&remote.url)?).await?;
+    if remote.json {
+        screen::json(&Value::Array(changes.iter().map(|(name, change)| as_json(name, change)).collect()));
+    } else {
+        for (name, change) in &changes {
+            show(name, change);
+        }
+        if changes.is_empty() {
+            screen::line("nothing to change");
+        }
+    }
+    Ok(!changes.is_empty())
+}
+
+/// Creates and updates connectors until they are as the files say; goes on after a refused one and fails at the end.
+pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
+    let rest = Rest::at(&remote.url)?;
+    let mut refused = 0;
+    let mut done = Vec::new();
+    for (name, change) in changes(files, &rest).await? {
+        let (verb, config) = match &change {
+            Change::Create(config) => ("created", config),
+            Change::Update { config, .. } => ("updated", config),
+        };
+        match rest.call(Method::PUT, &format!("/connectors/{}/config", segment(&name)), Some(&json!(config))).await {
+            Ok(_) => {
+                if !remote.json {
+                    screen::line(&format!("{verb} {name}"));
+                }
+                done.push(json!({ "name": name, "done": verb }));
+            }
+            Err(error) => {
+                refused += 1;
+                eprintln!("{name}: {error:#}");
+            }
+        }
+    }
+    if remote.json {
+        screen::json(&Value::Array(done));
+    } else if done.is_empty() && refused == 0 {
+        screen::line("nothing to change");
+    }
+    if refused > 0 {
+        bail!("{refused} connectors were refused");
+    }
+    Ok(())
+}
+
+async fn changes(files: &[PathBuf], rest: &Rest) -> Result<Vec<(String, Change)>> {
+    let settings = match Settings::read(files) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            lint::print(&problems, false);
+            bail!("the files have {} problems", problems.len());
+        }
+    };
+    let running = rest.get("/connectors?expand=info").await?;
+    let mut changes = Vec::new();
+    for (name, section) in settings.connectors {
+        let config = section.config;
+        let Some(entry) = running.get(&name) else {
+            changes.push((name, Change::Create(config)));
+            continue;
+        };
+        let before: Flat = serde_json::from_value(entry["info"]["config"].clone())
+            .with_context(|| format!("the worker's config of {name} is no flat map"))?;
+        if before != config {
+            changes.push((name, Change::Update { config, before }));
+        }
+    }
+    Ok(changes)
+}
+
+/// Keys that differ, with the old and the new value; secrets hidden (I8).
+fn differences(before: &Flat, after: &Flat) -> Vec<(String, Option<String>, Option<String>)> {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| (key.clone(), shown(key, before.get(key)), shown(key, after.get(key))))
+        .collect()
+}
+
+fn shown(key: &str, value: Option<&String>) -> Option<String> {
+    value.map(|value| if looks_secret(key) { "[hidden]".to_owned() } else { value.clone() })
+}
+
+fn show(name: &str, change: &Change) {
+    let (mark, rows) = match change {
+        Change::Create(config) => ("+", differences(&Flat::new(), config)),
+        Change::Update { config, before } => ("~", differences(before, config)),
+    };
+    screen::line(&format!("{mark} {name}"));
+    for (key, before, after) in rows {
+        match (before, after) {
+            (None, Some(after)) => screen::line(&format!("    + {key} = {after}")),
+            (Some(before), None) => screen::line(&format!("    - {key} = {before}")),
+            (Some(before), Some(after)) => screen::line(&format!("    ~ {key} = {before} -> {after}")),
+            (None, None) => {}
+        }
+    }
+}
+
+fn as_json(name: &str, change: &Change) -> Value {
+    let (action, rows) = match change {
+        Change::Create(config) => ("create", differences(&Flat::new(), config)),
+        Change::Update { config, before } => ("update", differences(before, config)),
+    };
+    let keys: Vec<Value> =
+        rows.into_iter().map(|(key, before, after)| json!({ "key": key, "before": before, "after": after })).collect();
+    json!({ "name": name, "action": action, "keys": keys })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differences;
+    use longshore_sdk::config::Flat;
+
+    #[test]
+    fn a_plan_never_shows_a_secret() {
+        let before = Flat::from([("connection.password".to_owned(), "old-secret".to_owned())]);
+        let after = Flat::from([
+            ("connection.password".to_owned(), "new-secret".to_owned()),
+            ("topics".to_owned(), "a".to_owned()),
+        ]);
+        let rows = differences(&before, &after);
+        assert_eq!(rows.len(), 2);
+        assert!(!format!("{rows:?}").contains("-secret"), "{rows:?}");
+    }
+}

@@ -1,0 +1,79 @@
+//! `longshore lint`: settings files checked offline.
+
+use super::screen;
+use crate::{
+    bundle,
+    settings::{self, Located, Section, Settings, WorkerSettings},
+};
+use longshore_engine::validate;
+use longshore_sdk::config::{Flat, UnknownKeys};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Checks files. True if nothing is wrong.
+pub(crate) fn run(files: &[PathBuf], json: bool) -> bool {
+    let (errors, warnings) = match Settings::read(files) {
+        Ok(settings) => check(&settings),
+        Err(errors) => (errors, Vec::new()),
+    };
+    if json {
+        let listed = |found: &[Located], level: &str| found.iter().map(|one| as_json(one, level)).collect::<Vec<Value>>();
+        screen::json(&Value::Array([listed(&errors, "error"), listed(&warnings, "warning")].concat()));
+    } else {
+        print(&warnings, true);
+        print(&errors, false);
+        if errors.is_empty() {
+            screen::line("nothing is wrong");
+        }
+    }
+    errors.is_empty()
+}
+
+/// Errors and warnings of everything in the files, at their places.
+pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
+    let empty = Section::empty();
+    let section = settings.worker.as_ref().unwrap_or(&empty);
+    let (mut errors, mut warnings) = (Vec::new(), settings.notes.clone());
+    let mut converters = Flat::new();
+    let mut unknown = UnknownKeys::Refuse;
+    match WorkerSettings::read(section) {
+        Ok((worker, notes)) => {
+            warnings.extend(notes);
+            converters = worker.converters();
+            unknown = worker.unknown_keys();
+        }
+        Err(problems) => errors.extend(problems),
+    }
+    let registry = bundle::registry();
+    let judge = |config: &Flat| {
+        let report = validate::check(config, &registry, &converters, unknown);
+        (report.findings, report.warnings)
+    };
+    let (wrong, odd) = settings::lint(settings.connectors.values(), judge);
+    errors.extend(wrong);
+    warnings.extend(odd);
+    (errors, warnings)
+}
+
+/// Prints findings to standard error, a line each.
+pub(crate) fn print(found: &[Located], warnings: bool) {
+    for one in found {
+        if warnings {
+            eprintln!("warning: {one}");
+        } else {
+            eprintln!("error: {one}");
+        }
+    }
+}
+
+fn as_json(found: &Located, level: &str) -> Value {
+    json!({
+        "level": level,
+        "file": &*found.place.file,
+        "line": found.place.line,
+        "column": found.place.column,
+        "key": found.finding.key,
+        "problem": found.finding.problem,
+        "suggestion": found.finding.suggestion,
+    })
+}

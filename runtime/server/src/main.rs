@@ -1,0 +1,90 @@
+//! The longshore binary: command line, settings, REST API, and what holds the parts together.
+
+mod bundle;
+mod cli;
+mod exposition;
+mod logging;
+mod node;
+mod rest;
+mod settings;
+mod up;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use cli::{Cli, Command};
+use node::{Node, until_signal};
+use settings::Settings;
+use std::{path::Path, process::ExitCode};
+
+/// `lint` found something, or a command failed.
+const FAILED: u8 = 1;
+/// `plan` would change something.
+const WOULD_CHANGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::new)
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Command::Up { files } => {
+            logging::start(&cli.logging)?;
+            up::run(files).await?;
+        }
+        Command::Worker { file } => {
+            logging::start(&cli.logging)?;
+            worker(file.as_deref()).await?;
+        }
+        Command::Broker { listen, data } => {
+            logging::start(&cli.logging)?;
+            node::serve_broker(&listen, &data).await?;
+        }
+        Command::Lint { files, json } => {
+            return Ok(if cli::lint::run(&files, json) { 0 } else { FAILED });
+        }
+        Command::Plan { files, remote } => {
+            return Ok(if cli::apply::plan(&files, &remote).await? { WOULD_CHANGE } else { 0 });
+        }
+        Command::Apply { files, remote } => cli::apply::apply(&files, &remote).await?,
+        Command::Connectors { action } => cli::connectors::run(action).await?,
+        Command::Status { name, remote } => cli::status::run(name.as_deref(), &remote).await?,
+        Command::Plugins { connectors_only, remote } => cli::connectors::plugins(connectors_only, &remote).await?,
+    }
+    Ok(0)
+}
+
+/// `longshore worker`: connectors come by REST.
+async fn worker(file: Option<&Path>) -> Result<()> {
+    let settings = match file.map(|file| Settings::read(&[file])).transpose() {
+        Ok(settings) => settings.unwrap_or_default(),
+        Err(problems) => {
+            cli::lint::print(&problems, false);
+            bail!("the settings cannot be used");
+        }
+    };
+    if !settings.connectors.is_empty() {
+        bail!("the file has connectors: `longshore up` runs those, or `longshore apply` sends them to a worker");
+    }
+    for note in &settings.notes {
+        tracing::warn!("{note}");
+    }
+    let node = Node::start(settings.worker.as_ref()).await?;
+    let result = tokio::select! {
+        () = until_signal() => Ok(()),
+        error = node.failed() => Err(error),
+    };
+    node.shutdown().await;
+    result
+}

@@ -1,0 +1,148 @@
+//! A running process: embedded broker, Kafka clients, worker and REST API, started in order and stopped in the opposite one.
+
+mod alone;
+mod broker;
+mod parts;
+mod signal;
+
+pub(crate) use broker::serve as serve_broker;
+pub(crate) use signal::until_signal;
+
+use crate::{
+    bundle,
+    cli::lint,
+    rest::{self, Door},
+    settings::{Bootstrap, Located, Section, WorkerSettings},
+};
+use anyhow::{Context, Result, anyhow, bail};
+use longshore_broker::Broker;
+use longshore_engine::{control::Control, metrics::Metrics, worker::Worker};
+use longshore_kafka::ClientSettings;
+use std::{
+    path::Path,
+    sync::Arc,
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// A worker with everything around it.
+pub(crate) struct Node {
+    settings: WorkerSettings,
+    worker: Worker,
+    control: Control,
+    broker: Option<Broker>,
+    servers: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Node {
+    /// Starts everything. The REST API answers first; what needs the broker is 503 until the worker has read its topics.
+    pub(crate) async fn start(section: Option<&Section>) -> Result<Self> {
+        let settings = read_settings(section)?;
+        let metrics = Metrics::new();
+        let door = Door::new(Arc::clone(&metrics));
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let mut port = None;
+        for listener in settings.listeners() {
+            let listener = rest::bind(&format!("{}:{}", bracketed(&listener.host), listener.port)).await?;
+            port = port.or(Some(local_port(&listener)?));
+            servers.spawn(rest::serve(listener, rest::routes(door.clone()), stop.clone()));
+        }
+        let (host, port) = settings.advertised(port.unwrap_or_default());
+        let worker_id = format!("{host}:{port}");
+        let broker = match settings.bootstrap() {
+            Bootstrap::Embedded => Some(broker::start(&settings).await?),
+            Bootstrap::Servers(_) => None,
+        };
+        let clients = client_settings(&settings, broker.as_ref())?;
+        let parts = match parts::open(&settings, clients, &worker_id).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                if let Some(broker) = broker {
+                    broker.shutdown().await;
+                }
+                return Err(error);
+            }
+        };
+        let registry = Arc::new(bundle::registry());
+        let told = parts::told(&settings, worker_id.clone());
+        let worker = Worker::start(told, parts.bus, parts.logs, parts.membership, registry, metrics);
+        let control = worker.control();
+        door.open(control.clone());
+        tracing::info!(rest = %format!("http://{worker_id}"), group = settings.group_id, "worker started");
+        Ok(Self { settings, worker, control, broker, servers, stop })
+    }
+    /// The door to the worker.
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+    /// The folder of everything on disk.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.settings.data_dir
+    }
+    /// `group.id`.
+    pub(crate) fn group(&self) -> &str {
+        &self.settings.group_id
+    }
+    /// Returns when something that should run for ever has ended.
+    pub(crate) async fn failed(&self) -> anyhow::Error {
+        std::future::pending::<()>().await;
+        anyhow!("the worker had to stop: see the log")
+    }
+    /// Stops: tasks drain within their grace period, then the API, then the broker.
+    pub(crate) async fn shutdown(mut self) {
+        tracing::info!("stopping: tasks drain");
+        self.worker.shutdown().await;
+        self.stop.cancel();
+        while self.servers.join_next().await.is_some() {}
+        if let Some(broker) = self.broker {
+            broker.shutdown().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn read_settings(section: Option<&Section>) -> Result<WorkerSettings> {
+    let empty = Section::empty();
+    match WorkerSettings::read(section.unwrap_or(&empty)) {
+        Ok((settings, notes)) => {
+            note(&notes);
+            Ok(settings)
+        }
+        Err(problems) => {
+            lint::print(&problems, false);
+            bail!("the worker's settings cannot be used")
+        }
+    }
+}
+
+fn note(notes: &[Located]) {
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+}
+
+/// The clients' settings: the worker's, with the embedded broker's address where there is one.
+fn client_settings(settings: &WorkerSettings, broker: Option<&Broker>) -> Result<ClientSettings> {
+    let mut worker = settings.client.clone();
+    let groups = [("producer.", &settings.producer), ("consumer.", &settings.consumer), ("admin.", &settings.admin)];
+    for (prefix, group) in groups {
+        worker.extend(group.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
+    }
+    let bootstrap = match (settings.bootstrap(), broker) {
+        (Bootstrap::Servers(servers), _) => servers,
+        (Bootstrap::Embedded, Some(broker)) => broker.bootstrap(),
+        (Bootstrap::Embedded, None) => bail!("the embedded broker is not running"),
+    };
+    worker.insert("bootstrap.servers".to_owned(), bootstrap);
+    ClientSettings::from_worker(&worker).map_err(anyhow::Error::new).context("the worker's client settings cannot be used")
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn local_port(listener: &TcpListener) -> Result<u16> {
+    Ok(listener.local_addr().context("the listener has no address")?.port())
+}

@@ -1,0 +1,45 @@
+//! The embedded development broker inside a process.
+
+use super::until_signal;
+use crate::settings::WorkerSettings;
+use anyhow::{Context, Result};
+use longshore_broker::{Broker, Config};
+use std::path::Path;
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:9092";
+
+/// Starts the broker of a worker: at the address of the settings, else at Kafka's usual one, else at a free port.
+pub(crate) async fn start(settings: &WorkerSettings) -> Result<Broker> {
+    let data = settings.data_dir.join("broker");
+    let broker = match &settings.broker_listen {
+        Some(listen) => open(listen, &data).await?,
+        None if is_free(DEFAULT_LISTEN).await => open(DEFAULT_LISTEN, &data).await?,
+        None => open("127.0.0.1:0", &data).await?,
+    };
+    tracing::info!(
+        bootstrap = broker.bootstrap(),
+        data = %data.display(),
+        "embedded development broker started: one node, for development only, never for production"
+    );
+    Ok(broker)
+}
+
+async fn is_free(address: &str) -> bool {
+    tokio::net::TcpListener::bind(address).await.is_ok()
+}
+
+async fn open(listen: &str, data: &Path) -> Result<Broker> {
+    let config = Config { listen: listen.to_owned(), data_dir: Some(data.to_owned()), ..Config::default() };
+    Broker::start(config)
+        .await
+        .with_context(|| format!("the embedded broker cannot start on {listen} with data in {}", data.display()))
+}
+
+/// `longshore broker`: the broker alone, until a signal.
+pub(crate) async fn serve(listen: &str, data: &Path) -> Result<()> {
+    let broker = open(listen, data).await?;
+    tracing::info!(bootstrap = broker.bootstrap(), data = %data.display(), "development broker started: never for production");
+    until_signal().await;
+    broker.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What a worker is given: clients, logs, membership, and what it is told.
+
+use crate::settings::{RestartPolicy, Store, WorkerSettings};
+use anyhow::{Context, Result};
+use longshore_engine::{
+    ports::{KeyedLog, Membership, bus::SharedBus},
+    worker::{self, Logs},
+};
+use longshore_kafka::{ClientSettings, InternalTopic, KafkaBus, KafkaLog, LogSpec};
+use std::sync::Arc;
+
+/// The ports of a worker.
+pub(super) struct Parts {
+    pub(super) bus: SharedBus,
+    pub(super) logs: Logs,
+    pub(super) membership: Arc<dyn Membership>,
+}
+
+/// Opens the clients, creates or checks the internal topics, joins the group.
+pub(super) async fn open(settings: &WorkerSettings, clients: ClientSettings, worker_id: &str) -> Result<Parts> {
+    let bus = KafkaBus::new(clients.clone());
+    let admin = bus.admin().await.context("Kafka cannot be reached")?;
+    admin.ensure_internal(&internal_topics(settings)).await.context("the internal topics cannot be used")?;
+    let group = &settings.group_id;
+    let (config, offset, status) = tokio::try_join!(
+        log(settings, &clients, Store::Config, "configs", Some(format!("connect-cluster-{group}"))),
+        log(settings, &clients, Store::Offset, "offsets", None),
+        log(settings, &clients, Store::Status, "statuses", None),
+    )?;
+    let logs = Logs { config, offset, status };
+    Ok(Parts { bus: Arc::new(bus), logs, membership: Arc::new(super::alone::Alone::new(worker_id)) })
+}
+
+async fn log(
+    settings: &WorkerSettings,
+    clients: &ClientSettings,
+    store: Store,
+    suffix: &str,
+    transactional_id: Option<String>,
+) -> Result<Arc<dyn KeyedLog>> {
+    let topic = settings.topic(store);
+    let spec =
+        LogSpec { topic: topic.clone(), client_id: format!("{}-{suffix}", settings.group_id), transactional_id };
+    let log = KafkaLog::open(clients, spec).await.with_context(|| format!("the topic {topic} cannot be opened"))?;
+    Ok(Arc::new(log))
+}
+
+fn internal_topics(settings: &WorkerSettings) -> [InternalTopic; 4] {
+    let mut config = InternalTopic::configs(settings.topic(Store::Config));
+    config.replication = replication(settings.config_replication);
+    config.config.extend(settings.config_topic_configs.clone());
+    let mut offset = InternalTopic::offsets(settings.topic(Store::Offset));
+    offset.replication = replication(settings.offset_replication);
+    offset.partitions = settings.offset_partitions;
+    offset.config.extend(settings.offset_topic_configs.clone());
+    let mut status = InternalTopic::statuses(settings.topic(Store::Status));
+    status.replication = replication(settings.status_replication);
+    status.partitions = settings.status_partitions;
+    status.config.extend(settings.status_topic_configs.clone());
+    [config, offset, status, InternalTopic::coordination(&settings.group_id)]
+}
+
+/// -1 means the broker's default in Kafka's settings; here it means ours: 3, or the number of brokers.
+fn replication(factor: Option<i16>) -> Option<i16> {
+    factor.filter(|factor| *factor > 0)
+}
+
+/// What the worker is told.
+pub(super) fn told(settings: &WorkerSettings, worker_id: String) -> worker::WorkerSettings {
+    worker::WorkerSettings {
+        worker_id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        group_id: settings.group_id.clone(),
+        converters: settings.converters(),
+        commit_interval: settings.offset_flush_interval(),
+        grace: settings.shutdown_timeout(),
+        retry_timeout: settings.retry_timeout(),
+        restart_policy: match settings.restart_policy {
+            RestartPolicy::OnTransient => worker::RestartPolicy::OnTransient,
+            RestartPolicy::Always => worker::RestartPolicy::Always,
+            RestartPolicy::Never => worker::RestartPolicy::Never,
+        },
+        stall_timeout: settings.stall_timeout(),
+        unknown_keys: settings.unknown_keys_by_rest(),
+        topic_tracking: settings.topic_tracking,
+        topic_tracking_reset: settings.topic_tracking_reset,
+        topic_creation: settings.topic_creation,
+        ..worker::WorkerSettings::default()
+    }
+}

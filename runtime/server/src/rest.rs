@@ -1,0 +1,47 @@
+//! The REST API, compatible with the Apache Kafka Connect REST API. Handlers translate between HTTP and [`Control`], nothing more.
+
+mod answer;
+mod connectors;
+mod offsets;
+mod plugins;
+mod request;
+mod routes;
+mod serve;
+
+pub(crate) use routes::routes;
+pub(crate) use serve::{bind, serve};
+
+use answer::Failure;
+use axum::http::StatusCode;
+use longshore_engine::{control::Control, metrics::Metrics};
+use std::sync::{Arc, OnceLock};
+
+/// What handlers share. The API answers from the first moment; control comes once the worker has read its topics.
+#[derive(Clone)]
+pub(crate) struct Door {
+    control: Arc<OnceLock<Control>>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Door {
+    /// A door that is not open yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { control: Arc::default(), metrics }
+    }
+    /// Opens it, once.
+    pub(crate) fn open(&self, control: Control) {
+        if self.control.set(control).is_err() {
+            tracing::error!("the door was opened twice");
+        }
+    }
+    /// The control behind it, or 503 while the worker starts.
+    fn control(&self) -> Result<&Control, Failure> {
+        self.control.get().ok_or_else(|| {
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Worker is still starting up: it is reading its internal topics.")
+        })
+    }
+    /// The control, if the door is open.
+    fn opened(&self) -> Option<&Control> {
+        self.control.get()
+    }
+}

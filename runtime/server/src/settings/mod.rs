@@ -1,0 +1,23 @@
+//! Settings files and what is checked of them before anything runs.
+//!
+//! [`Settings::read`] turns files into flat maps that know their lines; [`WorkerSettings::read`] makes a worker's settings of one;
+//! [`lint`] judges the connectors against the plugins there are.
+
+mod file;
+mod lint;
+mod listener;
+mod place;
+mod properties;
+mod worker;
+mod yaml;
+
+pub(crate) use file::{Section, Settings, Syntax};
+pub(crate) use lint::lint;
+pub(crate) use listener::Listener;
+pub(crate) use place::{Located, Place};
+pub(crate) use worker::{
+    Bootstrap, ExactlyOnceSupport, OverridePolicy, RestartPolicy, Store, WorkerSettings,
+};
+
+#[cfg(test)]
+mod tests;

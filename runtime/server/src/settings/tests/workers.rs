@@ -1,0 +1,264 @@
+use super::{texts, yaml};
+use crate::settings::{
+    Bootstrap, OverridePolicy, RestartPolicy, Section, Settings, Store, WorkerSettings,
+};
+use longshore_sdk::{config::UnknownKeys, converter::Part};
+use std::{path::Path, time::Duration};
+
+fn section(text: &str) -> Section {
+    yaml(text).worker.expect("a worker section")
+}
+
+fn read(text: &str) -> WorkerSettings {
+    match WorkerSettings::read(&section(text)) {
+        Ok((settings, notes)) => {
+            assert!(notes.is_empty(), "{notes:?}");
+            settings
+        }
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+fn refused(text: &str) -> Vec<String> {
+    texts(WorkerSettings::read(&section(text)).expect_err(text))
+}
+
+#[test]
+fn without_a_file_the_defaults_hold() {
+    let (worker, notes) =
+        WorkerSettings::read(&Section::empty()).expect("the defaults are in order");
+    assert!(notes.is_empty());
+    assert_eq!(worker.bootstrap(), Bootstrap::Embedded);
+    assert_eq!(worker.group_id, "longshore");
+    assert_eq!(worker.topic(Store::Config), "longshore-configs");
+    assert_eq!(worker.topic(Store::Offset), "longshore-offsets");
+    assert_eq!(worker.topic(Store::Status), "longshore-status");
+    assert_eq!(
+        (worker.offset_partitions, worker.status_partitions),
+        (25, 5)
+    );
+    assert_eq!(
+        (worker.config_replication, worker.broker_listen.as_deref()),
+        (None, None)
+    );
+    assert_eq!(worker.offset_flush_interval(), Duration::from_secs(1));
+    assert_eq!(worker.session_timeout(), Duration::from_millis(500));
+    assert_eq!(worker.retry_timeout(), Duration::from_secs(300));
+    assert_eq!(worker.shutdown_timeout(), Duration::from_secs(5));
+    assert_eq!(worker.stall_timeout(), Duration::from_secs(60));
+    assert_eq!(worker.data_dir, Path::new("./longshore-data"));
+    assert_eq!(worker.unknown_keys(), UnknownKeys::Refuse);
+    assert_eq!(worker.unknown_keys_by_rest(), UnknownKeys::Warn);
+    assert_eq!(worker.restart_policy, RestartPolicy::OnTransient);
+    assert_eq!(worker.override_policy, OverridePolicy::All);
+    let listeners: Vec<(&str, u16)> = worker
+        .listeners()
+        .iter()
+        .map(|at| (at.host.as_str(), at.port))
+        .collect();
+    assert_eq!(listeners, [("127.0.0.1", 8083)]);
+    assert_eq!(worker.advertised(8083), ("127.0.0.1".to_owned(), 8083));
+    let (class, settings) = worker.converter(Part::Value);
+    assert_eq!(class, "org.apache.kafka.connect.json.JsonConverter");
+    assert_eq!(settings["schemas.enable"], "false");
+    assert!(
+        worker
+            .converter(Part::Headers)
+            .0
+            .ends_with("SimpleHeaderConverter")
+    );
+}
+
+#[test]
+fn connects_keys_are_read() {
+    let worker = read(
+        "worker:
+  bootstrap.servers: a:9092, b:9092
+  group.id: g
+  listeners: [http://localhost:0, 'http://[::1]:8084']
+  config.storage: {topic: c, replication.factor: 3, min.insync.replicas: 2}
+  offset.storage.partitions: -1
+  key.converter: org.apache.kafka.connect.json.JsonConverter
+  key.converter.schemas.enable: true
+  value.converter: org.apache.kafka.connect.storage.StringConverter
+  producer: {linger.ms: 5, ssl.keystore.password: x}
+  consumer.max.poll.records: 10
+  security.protocol: SASL_SSL
+  sasl.mechanism: PLAIN
+  connector.client.config.override.policy: none
+  config.providers: file
+  config.providers.file.class: org.apache.kafka.common.config.provider.FileConfigProvider
+  longshore:
+    unknown.keys: warn
+    restart.policy: never
+",
+    );
+    assert_eq!(
+        worker.bootstrap(),
+        Bootstrap::Servers("a:9092,b:9092".to_owned())
+    );
+    assert_eq!(
+        (worker.topic(Store::Config), worker.topic(Store::Status)),
+        ("c".to_owned(), "g-status".to_owned())
+    );
+    assert_eq!(worker.config_replication, Some(3));
+    assert_eq!(worker.config_topic_configs["min.insync.replicas"], "2");
+    assert_eq!(
+        worker.config_topic_configs.len(),
+        1,
+        "keys of their own are no topic configs"
+    );
+    assert_eq!(worker.session_timeout(), Duration::from_secs(6));
+    assert_eq!(worker.converter(Part::Key).1["schemas.enable"], "true");
+    assert!(worker.converter(Part::Value).1.is_empty());
+    let converters = worker.converters();
+    assert_eq!(converters.len(), 4, "{converters:?}");
+    assert_eq!(converters["key.converter.schemas.enable"], "true");
+    assert_eq!(worker.producer.len(), 2);
+    assert_eq!(worker.consumer["max.poll.records"], "10");
+    assert_eq!(worker.client.len(), 2);
+    assert_eq!(worker.client["sasl.mechanism"], "PLAIN");
+    assert_eq!(worker.override_policy, OverridePolicy::None);
+    assert_eq!(
+        (worker.unknown_keys(), worker.restart_policy),
+        (UnknownKeys::Warn, RestartPolicy::Never)
+    );
+}
+
+#[test]
+fn properties_files_keep_connects_defaults() {
+    let text = b"bootstrap.servers=k:9092\ngroup.id=g\nplugin.path=/plugins\nmistyped.key=1\nlisteners=http://127.0.0.1:8083\n";
+    let settings = Settings::from_properties("w.properties", text).expect("good");
+    let section = settings.worker.expect("a worker section");
+    let (worker, notes) = WorkerSettings::read(&section).expect("good");
+    assert_eq!(worker.offset_flush_interval(), Duration::from_secs(60));
+    assert_eq!(worker.unknown_keys(), UnknownKeys::Warn);
+    assert_eq!(
+        texts(notes),
+        [
+            "w.properties:3:1: plugin.path: has no effect: plugins are built in",
+            "w.properties:4:1: mistyped.key: unknown key",
+        ]
+    );
+}
+
+#[test]
+fn wrong_worker_settings_are_refused_where_they_stand() {
+    for (text, expected) in [
+        (
+            "worker:\n  grup.id: x\n",
+            "f.yaml:2:3: grup.id: unknown key (did you mean group.id?)",
+        ),
+        (
+            "worker:\n  session.timeout.ms: soon\n",
+            "f.yaml:2:3: session.timeout.ms: expected an integer, got a string of 4 characters: soon",
+        ),
+        (
+            "worker:\n  listeners: http://0.0.0.0:8083\n",
+            "f.yaml:2:3: listeners: http://0.0.0.0:8083 can be reached from other machines, and the REST API has no authentication (listen on 127.0.0.1, or set longshore.rest.insecure=true where the network keeps others out)",
+        ),
+        (
+            "worker:\n  listeners: []\n",
+            "f.yaml:2:3: listeners: expected at least 1 address, such as http://127.0.0.1:8083",
+        ),
+        (
+            "worker:\n  bootstrap.servers: [embedded, a:1]\n",
+            "f.yaml:2:3: bootstrap.servers: embedded stands alone: no other broker beside it",
+        ),
+        (
+            "worker:\n  bootstrap.servers: kafka\n",
+            "f.yaml:2:3: bootstrap.servers: expected host:port or embedded, got kafka",
+        ),
+        (
+            "worker:\n  offset.storage.partitions: 0\n",
+            "f.yaml:2:3: offset.storage.partitions: expected at least 1, or -1 for the brokers' default, got 0",
+        ),
+        (
+            "worker:\n  longshore:\n    broker.listen: here\n",
+            "f.yaml:3:5: longshore.broker.listen: expected host:port, got here",
+        ),
+        (
+            "worker:\n  rest.extension.classes: a.B\n",
+            "f.yaml:2:3: rest.extension.classes: not supported (Java classes do not run here: an extension that authenticates would not protect anything)",
+        ),
+        (
+            "worker:\n  listeners.https.ssl.keystore.location: /k\n",
+            "f.yaml:2:3: listeners.https.ssl.keystore.location: not supported (https is not supported yet: put a proxy that does TLS before the loopback)",
+        ),
+        (
+            "worker:\n  config.providers: vault\n  config.providers.vault.class: x.Vault\n",
+            "f.yaml:3:3: config.providers.vault.class: there is no config provider x.Vault (there are org.apache",
+        ),
+        (
+            "worker:\n  longshore.unknown.keys: ignore\n",
+            "f.yaml:2:3: longshore.unknown.keys: expected one of its names, got a string of 6 characters: ignore (use ",
+        ),
+    ] {
+        let found = refused(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with(expected),
+            "expected {expected}\nfound    {}",
+            found[0]
+        );
+    }
+}
+
+#[test]
+fn values_and_names_are_reported_together() {
+    let found = refused("worker:\n  session.timeout.ms: x\n  grup.id: y\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn who_asks_for_it_may_listen_everywhere() {
+    let worker = read("worker:\n  listeners: http://:8083\n  longshore.rest.insecure: true\n");
+    assert_eq!(worker.listeners()[0].host, "0.0.0.0");
+    assert_eq!(worker.advertised(9000), ("127.0.0.1".to_owned(), 9000));
+}
+
+#[test]
+fn keys_without_effect_are_noted() {
+    let section = section("worker:\n  plugin.path: /p\n  inter.worker: {key.ttl.ms: 1}\n");
+    let (_, notes) = WorkerSettings::read(&section).expect("accepted");
+    assert_eq!(
+        texts(notes),
+        [
+            "f.yaml:3:18: inter.worker.key.ttl.ms: has no effect: workers do not call one another",
+            "f.yaml:2:3: plugin.path: has no effect: plugins are built in",
+        ]
+    );
+}
+
+#[test]
+fn i8_no_secret_of_the_clients_is_shown() {
+    let definition = WorkerSettings::definition();
+    for key in [
+        "sasl.jaas.config",
+        "ssl.key.password",
+        "ssl.keystore.key",
+        "producer.sasl.jaas.config",
+    ] {
+        assert!(definition.knows(key) && definition.is_secret(key), "{key}");
+    }
+}
+
+#[test]
+fn placeholders_are_resolved_where_they_stand() {
+    let text =
+        "worker:\n  longshore.stall.timeout.ms: ${env:MS}\n  sasl.jaas.config: ${env:LOST}\n";
+    let resolve = |text: &str| match text {
+        "${env:MS}" => Ok("70".to_owned()),
+        _ => Err("the variable LOST is not set".to_owned()),
+    };
+    let problems = section(text).resolved(resolve).expect_err("one is lost");
+    assert_eq!(
+        texts(problems),
+        ["f.yaml:3:3: sasl.jaas.config: the variable LOST is not set"]
+    );
+    let resolved = section(text)
+        .resolved(|_| Ok("70".to_owned()))
+        .expect("all");
+    let (worker, _) = WorkerSettings::read(&resolved).expect("good");
+    assert_eq!(worker.stall_timeout(), Duration::from_millis(70));
+}

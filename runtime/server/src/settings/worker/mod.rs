@@ -1,0 +1,136 @@
+//! The worker's settings: Kafka Connect's worker keys and Longshore's own.
+
+mod effect;
+mod keys;
+mod other_keys;
+
+pub(crate) use effect::{Bootstrap, Store};
+pub(crate) use keys::{ExactlyOnceSupport, OverridePolicy, RestartPolicy, WorkerSettings};
+
+use super::{file::Section, listener::Listener, place::Located};
+use longshore_sdk::config::{Definition, Finding, UnknownKeys, read};
+
+impl WorkerSettings {
+    /// Reads a worker section whose placeholders are resolved. Notes name keys that are accepted and have no effect, and keys that
+    /// nobody knows where those are only warned about.
+    pub(crate) fn read(section: &Section) -> Result<(Self, Vec<Located>), Vec<Located>> {
+        let located = |finding| section.locate(finding);
+        let mut settings: Self = match read(&section.config) {
+            Ok(settings) => settings,
+            Err(findings) => {
+                let mut problems: Vec<Located> = findings.into_iter().map(located).collect();
+                let mistyped = Self::judge_keys(section, UnknownKeys::Refuse);
+                problems.extend(mistyped.err().unwrap_or_default());
+                return Err(problems);
+            }
+        };
+        settings.syntax = Some(section.syntax);
+        let mut problems: Vec<Located> = settings.check().into_iter().map(located).collect();
+        let mut notes = Vec::new();
+        match Self::judge_keys(section, settings.unknown_keys()) {
+            Ok(noted) => notes = noted,
+            Err(found) => problems.extend(found),
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        settings.client = other_keys::client(&section.config);
+        Ok((settings, notes))
+    }
+    /// All keys that a worker section may have.
+    pub(crate) fn definition() -> Definition {
+        let own = Definition::of::<Self>();
+        own.and(other_keys::definition())
+    }
+
+    /// Findings about keys rather than values: unknown, refused, without effect.
+    fn judge_keys(section: &Section, unknown: UnknownKeys) -> Result<Vec<Located>, Vec<Located>> {
+        let refused = other_keys::refused(&section.config);
+        let mut problems: Vec<Finding> = refused;
+        let mut notes = other_keys::without_effect(&section.config);
+        let mut mistyped = Self::definition().unknown(&section.config);
+        mistyped.retain(|finding| !problems.iter().any(|refused| refused.key == finding.key));
+        match unknown {
+            UnknownKeys::Refuse => problems.extend(mistyped),
+            UnknownKeys::Warn => notes.extend(mistyped),
+        }
+        let locate = |findings: Vec<Finding>| {
+            let located = findings.into_iter().map(|finding| section.locate(finding));
+            located.collect()
+        };
+        if problems.is_empty() {
+            Ok(locate(notes))
+        } else {
+            Err(locate(problems))
+        }
+    }
+
+    /// What the types cannot say.
+    fn check(&mut self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.listeners.is_empty() {
+            let problem = "expected at least 1 address, such as http://127.0.0.1:8083";
+            findings.push(Finding::new("listeners", problem));
+        }
+        for text in &self.listeners {
+            match Listener::parse(text, self.rest_insecure) {
+                Ok(listener) => self.parsed_listeners.push(listener),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        let several = self.bootstrap_servers.len() > 1;
+        for server in &self.bootstrap_servers {
+            if server.eq_ignore_ascii_case("embedded") {
+                if several {
+                    let problem = "embedded stands alone: no other broker beside it";
+                    findings.push(Finding::new("bootstrap.servers", problem));
+                }
+            } else if !is_host_and_port(server) {
+                let problem = format!("expected host:port or embedded, got {server}");
+                findings.push(Finding::new("bootstrap.servers", problem));
+            }
+        }
+        if let Some(listen) = self
+            .broker_listen
+            .as_ref()
+            .filter(|at| !is_host_and_port(at))
+        {
+            let problem = format!("expected host:port, got {listen}");
+            findings.push(Finding::new("longshore.broker.listen", problem));
+        }
+        for (key, number) in [
+            (
+                "config.storage.replication.factor",
+                self.config_replication.map(i32::from),
+            ),
+            (
+                "offset.storage.replication.factor",
+                self.offset_replication.map(i32::from),
+            ),
+            (
+                "status.storage.replication.factor",
+                self.status_replication.map(i32::from),
+            ),
+            ("offset.storage.partitions", Some(self.offset_partitions)),
+            ("status.storage.partitions", Some(self.status_partitions)),
+        ] {
+            if number == Some(0) {
+                let problem = "expected at least 1, or -1 for the brokers' default, got 0";
+                findings.push(Finding::new(key, problem));
+            }
+        }
+        findings.extend(other_keys::check_providers(
+            &self.config_providers,
+            &self.config_provider_settings,
+        ));
+        findings
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    // A listener name of the broker may stand before it, as clients allow: PLAINTEXT://host:port.
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok()
+    })
+}

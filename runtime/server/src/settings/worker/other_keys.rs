@@ -1,0 +1,182 @@
+//! Worker keys that are not read into a field: what clients take, what has no effect here, what is refused.
+
+use longshore_sdk::config::{Definition, Finding, Flat, Key, nearest};
+use std::collections::BTreeMap;
+
+/// Keys that every client takes. A name that ends with a dot is a prefix.
+const CLIENT: &[&str] = &[
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "connections.max.idle.ms",
+    "default.api.timeout.ms",
+    "metadata.max.age.ms",
+    "metadata.recovery.rebootstrap.trigger.ms",
+    "metadata.recovery.strategy",
+    "receive.buffer.bytes",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "request.timeout.ms",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "sasl.",
+    "security.protocol",
+    "send.buffer.bytes",
+    "socket.connection.setup.timeout.max.ms",
+    "socket.connection.setup.timeout.ms",
+    "ssl.",
+];
+
+/// Kafka Connect's keys that are accepted and have no effect, each with the reason. A name that ends with a dot is a prefix.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    (
+        "auto.include.jmx.reporter",
+        "there is no JMX: metrics are at /metrics",
+    ),
+    (
+        "connect.protocol",
+        "workers keep in step through topics of their own",
+    ),
+    (
+        "heartbeat.interval.ms",
+        "it follows from session.timeout.ms",
+    ),
+    ("inter.worker.", "workers do not call one another"),
+    ("internal.key.converter", "internal topics have one format"),
+    (
+        "internal.value.converter",
+        "internal topics have one format",
+    ),
+    ("longshore.wasm.grants.", "this build runs no WASM plugins"),
+    ("metric.reporters", "metrics are at /metrics"),
+    ("metrics.", "metrics are at /metrics"),
+    (
+        "offset.flush.timeout.ms",
+        "a commit has no time limit of its own: task.shutdown.graceful.timeout.ms bounds a stop",
+    ),
+    (
+        "offset.storage.file.filename",
+        "offsets are kept in the offset topic",
+    ),
+    ("plugin.discovery", "plugins are built in"),
+    ("plugin.path", "plugins are built in"),
+    (
+        "rebalance.timeout.ms",
+        "a change moves only the tasks that must move",
+    ),
+    (
+        "response.http.headers.config",
+        "answers carry no extra headers",
+    ),
+    (
+        "scheduled.rebalance.max.delay.ms",
+        "tasks of a lost worker move at once",
+    ),
+    (
+        "worker.sync.timeout.ms",
+        "workers keep in step through topics of their own",
+    ),
+    (
+        "worker.unsync.backoff.ms",
+        "workers keep in step through topics of their own",
+    ),
+];
+
+/// Keys whose meaning would be lost if they were ignored. A name that ends with a dot is a prefix.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "admin.listeners",
+        "the admin endpoints are at listeners, with the others",
+    ),
+    (
+        "listeners.https.",
+        "https is not supported yet: put a proxy that does TLS before the loopback",
+    ),
+    (
+        "longshore.rest.auth",
+        "authentication is not supported yet: put a proxy that does it before the loopback",
+    ),
+    (
+        "rest.extension.classes",
+        "Java classes do not run here: an extension that authenticates would not protect anything",
+    ),
+];
+
+/// Config providers that are there, by the class of the reference.
+const PROVIDERS: &[&str] = &[
+    "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+    "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+    "org.apache.kafka.common.config.provider.FileConfigProvider",
+];
+
+/// The keys of all three kinds.
+pub(super) fn definition() -> Definition {
+    let client = CLIENT.iter().copied();
+    let noted = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
+    Definition {
+        keys: client.chain(noted).map(Key::new).collect(),
+    }
+}
+
+/// The entries that every client takes.
+pub(super) fn client(config: &Flat) -> Flat {
+    let entries = config
+        .iter()
+        .filter(|(key, _)| CLIENT.iter().any(|name| falls_under(key, name)));
+    entries
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// One finding for each key that has no effect.
+pub(super) fn without_effect(config: &Flat) -> Vec<Finding> {
+    let reason = |key: &str| {
+        WITHOUT_EFFECT
+            .iter()
+            .find(|(name, _)| falls_under(key, name))
+    };
+    let findings = config.keys().filter_map(|key| {
+        let (_, why) = reason(key)?;
+        Some(Finding::new(key, format!("has no effect: {why}")))
+    });
+    findings.collect()
+}
+
+/// One finding for each key that is refused; one without a value asks for nothing.
+pub(super) fn refused(config: &Flat) -> Vec<Finding> {
+    let reason = |key: &str| REFUSED.iter().find(|(name, _)| falls_under(key, name));
+    let given = config.iter().filter(|(_, value)| !value.trim().is_empty());
+    let findings = given.filter_map(|(key, _)| {
+        let (_, why) = reason(key)?;
+        Some(Finding::new(key, "not supported").suggest(*why))
+    });
+    findings.collect()
+}
+
+/// Findings about config providers: each must be one that is there.
+pub(super) fn check_providers(
+    names: &[String],
+    settings: &BTreeMap<String, String>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in names {
+        let key = format!("config.providers.{name}.class");
+        match settings.get(&format!("{name}.class")) {
+            None => findings.push(Finding::new(key, "required, but missing")),
+            Some(class) if PROVIDERS.contains(&class.as_str()) => {}
+            Some(class) => {
+                let finding = Finding::new(key, format!("there is no config provider {class}"));
+                let near = nearest(class, PROVIDERS.iter().copied());
+                findings.push(match near {
+                    Some(near) => finding.suggest(format!("did you mean {near}?")),
+                    None => finding.suggest(format!("there are {}", PROVIDERS.join(", "))),
+                });
+            }
+        }
+    }
+    findings
+}
+
+fn falls_under(key: &str, name: &str) -> bool {
+    key == name || (name.ends_with('.') && key.starts_with(name))
+}

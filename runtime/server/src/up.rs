@@ -1,0 +1,104 @@
+//! `longshore up`: one worker and the connectors of some files, kept in step.
+
+mod owned;
+mod progress;
+mod watch;
+
+use crate::{
+    cli::lint,
+    node::{Node, until_signal},
+    settings::{Section, Settings},
+};
+use anyhow::{Result, bail};
+use indexmap::IndexMap;
+use longshore_engine::control::{Control, ControlErrorKind};
+use owned::Owned;
+use std::path::{Path, PathBuf};
+use watch::Watch;
+
+/// Runs until a signal asks to stop, then drains.
+pub(crate) async fn run(files: Vec<PathBuf>) -> Result<()> {
+    let mut watch = Watch::new(files.clone());
+    let settings = checked(&files)?;
+    let node = Node::start(settings.worker.as_ref()).await?;
+    let mut owned = Owned::open(node.data_dir(), node.group())?;
+    let control = node.control().clone();
+    let in_step = async {
+        step(&control, &settings.connectors, &mut owned).await?;
+        let mut progress = progress::Progress::new(control.clone());
+        loop {
+            tokio::select! {
+                () = watch.changed() => reload(&files, &control, &mut owned).await?,
+                () = progress.tick() => {}
+            }
+        }
+    };
+    let result = tokio::select! {
+        result = in_step => result,
+        () = until_signal() => Ok(()),
+        error = node.failed() => Err(error),
+    };
+    node.shutdown().await;
+    result
+}
+
+/// Reads and checks the files; findings go to standard error.
+fn checked(files: &[PathBuf]) -> Result<Settings> {
+    let findings = match Settings::read(files) {
+        Ok(settings) => match lint::check(&settings) {
+            (errors, warnings) if errors.is_empty() => {
+                lint::print(&warnings, false);
+                return Ok(settings);
+            }
+            (errors, _) => errors,
+        },
+        Err(errors) => errors,
+    };
+    lint::print(&findings, false);
+    bail!("{} cannot be used as it is", names(files))
+}
+
+fn names(files: &[PathBuf]) -> String {
+    files.iter().map(|file| Path::display(file).to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// An edit: a file that cannot be used changes nothing, the connectors keep running as they are.
+async fn reload(files: &[PathBuf], control: &Control, owned: &mut Owned) -> Result<()> {
+    match checked(files) {
+        Ok(settings) => step(control, &settings.connectors, owned).await,
+        Err(error) => {
+            tracing::error!(%error, "the edit is not used, everything runs as before");
+            Ok(())
+        }
+    }
+}
+
+/// Brings the worker's connectors in step with the files: creates and updates those of the files, deletes owned ones that are in no file.
+async fn step(control: &Control, wanted: &IndexMap<String, Section>, owned: &mut Owned) -> Result<()> {
+    let running = control.connectors();
+    for (name, section) in wanted {
+        if !running.contains(name) {
+            owned.add(name)?;
+        } else if control.config(name).is_ok_and(|config| config == section.config) {
+            continue;
+        }
+        match control.put_config(name, section.config.clone()).await {
+            Ok(stored) if stored.created => tracing::info!(connector = name, "connector created"),
+            Ok(_) => tracing::info!(connector = name, "connector updated"),
+            Err(error) => tracing::error!(connector = name, %error, "connector refused"),
+        }
+    }
+    let gone: Vec<String> = owned.names().iter().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+    for name in gone {
+        match control.delete(&name).await {
+            Ok(()) => tracing::info!(connector = name, "connector deleted: it is in no file any more"),
+            Err(error) if error.kind == ControlErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(connector = name, %error, "connector not deleted");
+                continue;
+            }
+        }
+        owned.remove(&name)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Workloads of the release binary beside Kafka Connect, on one Apache Kafka, in turns. `cargo xtask bench` runs this.
+//!
+//! The figure is CPU time of the worker process per record, because wall time on shared cores is noise; the broker's CPU time stands
+//! beside it, so that moving work there cannot look like a win. Output that differs voids a figure. A bench is no test: it fails only
+//! when a figure is void.
+
+mod cells;
+mod footprint;
+mod meter;
+mod report;
+mod system;
+mod topics;
+mod transfer;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use longshore_kit::servers::{Kafka, KafkaOptions};
+
+use cells::Data;
+use system::System;
+
+/// Workloads beside Kafka Connect.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Cli {
+    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), start, idle.
+    #[arg(required = true)]
+    workloads: Vec<String>,
+    /// Longshore alone.
+    #[arg(long)]
+    no_peer: bool,
+    /// Kafka Connect alone, in W1, W2 and W2b.
+    #[arg(long, conflicts_with = "no_peer")]
+    peer_only: bool,
+    /// Records of about 100 bytes in a round; a quarter of it of 1 KiB.
+    #[arg(long, default_value_t = 2_000_000)]
+    records: u64,
+    /// Counted rounds, after one that only warms up; the best one is reported.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+}
+
+const WORKLOADS: [&str; 5] = ["W1", "W2", "W2b", "start", "idle"];
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    for workload in &cli.workloads {
+        if !WORKLOADS.contains(&workload.as_str()) {
+            bail!("no workload {workload}; there are {}", WORKLOADS.join(", "));
+        }
+    }
+    let asked = |name: &str| cli.workloads.iter().any(|workload| workload == name);
+    // The broker's cleaners, quick in tests, would disturb a measurement.
+    let quiet = [
+        ("log.retention.check.interval.ms", "300000"),
+        ("log.cleaner.backoff.ms", "15000"),
+    ];
+    let settings = quiet
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec();
+    let kafka = Kafka::start_with(&KafkaOptions {
+        heap: "1g".into(),
+        settings,
+    })?;
+    println!(
+        "Apache Kafka 4.1.0 at {}; load average {}",
+        kafka.bootstrap(),
+        meter::load()?
+    );
+    if asked("start") {
+        footprint::start(&kafka.bootstrap(), !cli.no_peer)?;
+    }
+    if asked("idle") {
+        footprint::idle(&kafka.bootstrap(), !cli.no_peer)?;
+    }
+    let data = Data::prepare(&kafka.bootstrap(), cli.records, &cli.workloads)?;
+    let cells: Vec<cells::Cell> = data
+        .cells()
+        .into_iter()
+        .filter(|cell| asked(cell.workload))
+        .collect();
+    if cells.is_empty() {
+        return Ok(());
+    }
+    let mut systems = Vec::new();
+    if !cli.peer_only {
+        systems.push(System::longshore(&kafka.bootstrap())?);
+    }
+    if !cli.no_peer {
+        systems.push(System::connect(&kafka.bootstrap())?);
+    }
+    let mut void = 0;
+    for cell in &cells {
+        void += transfer::run(cell, &mut systems, &kafka, cli.rounds)
+            .with_context(|| format!("{} {}", cell.workload, cell.name))?;
+    }
+    println!("load average {}", meter::load()?);
+    if void > 0 {
+        bail!("{void} figures are void: the output differs");
+    }
+    Ok(())
+}

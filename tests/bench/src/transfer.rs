@@ -1,0 +1,230 @@
+//! One cell: both systems in turns, each round checked and measured.
+
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use longshore_kit::servers::Kafka;
+
+use crate::cells::{self, Cell, Kind};
+use crate::meter::{Meter, Used};
+use crate::report;
+use crate::system::System;
+use crate::topics::Topics;
+
+/// A round may take this long; the slowest first round of a cold JVM takes a fifth of it.
+const ROUND_MAX: Duration = Duration::from_secs(300);
+
+/// The rounds of one system.
+pub(crate) struct Rounds {
+    pub(crate) name: &'static str,
+    pub(crate) used: Vec<Used>,
+    pub(crate) void: u32,
+}
+
+/// Runs a cell and prints it; the number of void figures.
+pub(crate) fn run(cell: &Cell, systems: &mut [System], kafka: &Kafka, rounds: u32) -> Result<u32> {
+    let topics = Topics::new(&kafka.bootstrap())?;
+    let mut all: Vec<Rounds> = systems
+        .iter()
+        .map(|system| Rounds {
+            name: system.name,
+            used: Vec::new(),
+            void: 0,
+        })
+        .collect();
+    for round in 0..=rounds {
+        for (system, rounds) in systems.iter().zip(&mut all) {
+            let (used, equal) = one(cell, system, kafka, &topics, round)?;
+            if !equal {
+                rounds.void += 1;
+            }
+            // The first round warms caches and compilers.
+            if round > 0 {
+                rounds.used.push(used);
+            }
+        }
+    }
+    report::cell(cell, &all);
+    Ok(all.iter().map(|rounds| u32::from(rounds.void > 0)).sum())
+}
+
+/// One round of one system: what it used, and whether the output is right.
+fn one(
+    cell: &Cell,
+    system: &System,
+    kafka: &Kafka,
+    topics: &Topics,
+    round: u32,
+) -> Result<(Used, bool)> {
+    let dir = tempfile::Builder::new()
+        .prefix("longshore-bench-")
+        .tempdir()?;
+    let output = dir.path().join("out");
+    let short = if system.is_longshore() {
+        "longshore"
+    } else {
+        "connect"
+    };
+    let name = format!(
+        "{}-{short}-{round}-{}",
+        cell.workload.to_lowercase(),
+        dir.path()
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .trim_start_matches("longshore-bench-")
+            .to_lowercase()
+    );
+    let (config, topic) = match &cell.kind {
+        Kind::Mirror { topic } => {
+            cells::mirror(system.is_longshore(), &kafka.bootstrap(), topic, &name)
+        }
+        Kind::Sink { topic, json } => (
+            cells::sink(topic, &output.to_string_lossy(), *json),
+            String::new(),
+        ),
+        Kind::Source { file } => (cells::source(&file.to_string_lossy(), &name), name.clone()),
+    };
+    if !topic.is_empty() {
+        topics.create(&topic)?;
+    }
+    system.create_stopped(&name, &config)?;
+    let meter = Meter::start(system.pid, kafka.pid())?;
+    system.resume(&name)?;
+    let mut lines = Lines::of(&output);
+    wait(system, &name, || {
+        if topic.is_empty() {
+            Ok(lines.count()? >= cell.records)
+        } else {
+            Ok(topics.end(&topic)? >= cell.records)
+        }
+    })?;
+    let used = meter.stop()?;
+    system.check_alive(&name)?;
+    // A stop in between lets the sink write what it still holds, and shows records too many.
+    system.delete(&name)?;
+    let equal = equal(cell, system, topics, &topic, &output)?;
+    if !topic.is_empty() {
+        topics.delete(&topic)?;
+    }
+    Ok((used, equal))
+}
+
+fn wait(system: &System, name: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    let mut looked = Instant::now();
+    while !done()? {
+        if looked.elapsed() > Duration::from_secs(2) {
+            system.check_alive(name)?;
+            looked = Instant::now();
+        }
+        ensure!(
+            start.elapsed() < ROUND_MAX,
+            "{name} on {} is not done after {ROUND_MAX:?}:\n{}",
+            system.name,
+            system.log_tail()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn equal(
+    cell: &Cell,
+    system: &System,
+    topics: &Topics,
+    topic: &str,
+    output: &Path,
+) -> Result<bool> {
+    let (what, equal) = match &cell.kind {
+        Kind::Mirror { topic: source } => {
+            ("topic", topics.content(source)? == topics.content(topic)?)
+        }
+        Kind::Source { file } => {
+            let mut hash = std::hash::DefaultHasher::new();
+            let records = topics.read(topic, |_, value| {
+                hash.write(value);
+                hash.write(b"\n");
+            })?;
+            (
+                "topic",
+                records == cell.records && hash.finish() == hash_of(file)?,
+            )
+        }
+        // Connect prints a parsed object in Java's words: its lines can be counted, not compared.
+        Kind::Sink { json: true, .. } if !system.is_longshore() => {
+            ("file", Lines::of(output).count()? == cell.records)
+        }
+        Kind::Sink { topic: source, .. } => {
+            let mut hash = std::hash::DefaultHasher::new();
+            topics.read(source, |_, value| {
+                hash.write(value);
+                hash.write(b"\n");
+            })?;
+            ("file", hash.finish() == hash_of(output)?)
+        }
+    };
+    if !equal {
+        println!(
+            "void: the {what} that {} wrote differs ({} {})",
+            system.name, cell.workload, cell.name
+        );
+    }
+    Ok(equal)
+}
+
+fn hash_of(path: &Path) -> Result<u64> {
+    let mut hash = std::hash::DefaultHasher::new();
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hash.finish());
+        }
+        hash.write(bytes);
+        let length = bytes.len();
+        reader.consume(length);
+    }
+}
+
+/// Counts the lines of a file that grows, reading every byte once.
+struct Lines<'a> {
+    path: &'a Path,
+    read: u64,
+    lines: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn of(path: &'a Path) -> Self {
+        Self {
+            path,
+            read: 0,
+            lines: 0,
+        }
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        let mut file = match File::open(self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => bail!("{}: {error}", self.path.display()),
+        };
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let length = file.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(self.lines);
+            }
+            self.read += length as u64;
+            self.lines += buffer[..length]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count() as u64;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a topic holds, read with a client of its own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::ids::Ids;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The ids of all records from the beginning to where the topic ends now; none when there is no such topic.
+/// A record is JSON with an `id`, perhaps after a `!` that keeps it from being JSON.
+pub(crate) fn ids_of_topic(bootstrap: &str, topic: &str) -> Result<Ids> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "crash-reader")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let partitions: Vec<i32> = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id())
+        .collect();
+    let mut list = TopicPartitionList::new();
+    for partition in &partitions {
+        list.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let mut ids = Ids::default();
+    let mut ended = 0;
+    let mut heard = Instant::now();
+    while ended < partitions.len() {
+        match consumer.poll(Duration::from_millis(200)) {
+            Some(Ok(message)) => {
+                let value = message.payload().unwrap_or_default();
+                ids.add_json(value.strip_prefix(b"!").unwrap_or(value))?;
+                heard = Instant::now();
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(error)) => return Err(error.into()),
+            None if heard.elapsed() > PATIENCE => {
+                bail!("{topic} on {bootstrap} yields nothing for {PATIENCE:?}")
+            }
+            None => {}
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,53 @@
+//! A small `cargo xtask prove points`: at every named point a crash loses nothing (I1, I2, I3).
+
+use std::path::Path;
+
+use longshore_crash_tests::points::{ELSEWHERE, POINTS, Plan, all, prove};
+
+#[test]
+fn a_crash_at_any_named_point_loses_nothing() {
+    let points = all();
+    let rounds = u32::try_from(30_usize.div_ceil(points.len())).expect("few rounds");
+    let plan = Plan {
+        points,
+        rounds,
+        seed: 20_261_122,
+    };
+    let kills = prove(&plan).unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(kills >= 30, "only {kills} kills");
+}
+
+#[test]
+fn every_point_of_the_code_is_hit_or_excused() {
+    let mut named = Vec::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime"),
+        &mut named,
+    );
+    assert!(named.len() >= 10, "only {named:?}");
+    for name in named {
+        let hit = POINTS.iter().any(|(point, _)| *point == name);
+        let excused = ELSEWHERE.iter().any(|(point, _)| *point == name);
+        assert!(
+            hit || excused,
+            "the point {name} stands in no list of points.rs"
+        );
+    }
+}
+
+fn collect(dir: &Path, named: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).expect("the sources can be read") {
+        let path = entry.expect("the sources can be read").path();
+        if path.is_dir() {
+            collect(&path, named);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("the sources can be read");
+            let calls = text.split("crash_point(\"").skip(1);
+            named.extend(
+                calls
+                    .filter_map(|rest| rest.split_once('"'))
+                    .map(|(name, _)| name.to_owned()),
+            );
+        }
+    }
+}

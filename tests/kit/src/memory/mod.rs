@@ -1,0 +1,13 @@
+//! The engine's ports over memory: deterministic, scriptable, gone with the test.
+
+mod bus;
+mod consumer;
+mod group;
+mod log;
+mod membership;
+mod producer;
+
+pub use bus::{MemoryBus, Stored};
+pub use group::MemberId;
+pub use log::MemoryLog;
+pub use membership::MemoryMembership;

@@ -1,0 +1,176 @@
+//! `cargo xtask test`: every suite, first on the embedded broker, then those that talk to a broker on a real Apache Kafka.
+
+mod kafka;
+mod report;
+mod stream;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{cargo, system};
+use report::Report;
+pub(crate) use stream::stream;
+
+/// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
+const ON_KAFKA: [(&str, Option<&str>); 4] = [
+    ("longshore-broker", Some("conformance")),
+    ("longshore-kafka", None),
+    ("longshore-mirror", None),
+    ("longshore-crash-tests", None),
+];
+
+/// One executable of `cargo test`.
+pub(crate) struct Suite {
+    package: String,
+    target: String,
+    /// An integration test, not the unit tests of a library or binary.
+    integration: bool,
+    pub(crate) executable: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+impl Suite {
+    /// How summaries call it.
+    pub(crate) fn title(&self) -> String {
+        if self.integration {
+            format!("{} {}", self.package, self.target)
+        } else {
+            format!("{} unit", self.package)
+        }
+    }
+}
+
+pub(crate) fn test() -> Result<()> {
+    let start = Instant::now();
+    system::ready()?;
+    let suites = build(&["test", "--workspace", "--no-run"])?;
+    let crash_binary = crash_binary()?;
+    let mut report = Report::default();
+
+    println!("== cargo test --workspace (embedded broker)");
+    let mut all = cargo(["test", "--workspace", "--no-fail-fast"]);
+    all.env_remove("KAFKA_BOOTSTRAP")
+        .env("LONGSHORE_BIN", &crash_binary);
+    report.run("embedded broker", all, &suites)?;
+
+    println!("== Apache Kafka");
+    let kafka = kafka::Running::start()?;
+    println!("Apache Kafka 4.1.0 answers at {}", kafka.bootstrap);
+    for suite in suites.iter().filter(|suite| on_kafka(suite)) {
+        println!(
+            "     Running {} {} on Apache Kafka",
+            suite.package, suite.target
+        );
+        let mut run = Command::new(&suite.executable);
+        run.current_dir(&suite.folder)
+            .env("CARGO_MANIFEST_DIR", &suite.folder);
+        run.env("KAFKA_BOOTSTRAP", &kafka.bootstrap)
+            .env("LONGSHORE_BIN", &crash_binary);
+        report.run_one("Apache Kafka", run, suite)?;
+    }
+    for (package, _) in ON_KAFKA {
+        if !suites
+            .iter()
+            .any(|suite| suite.package == package && on_kafka(suite))
+        {
+            report.breach(format!("{package} has no suite that runs on Apache Kafka"));
+        }
+    }
+    drop(kafka);
+    report.close(start.elapsed())
+}
+
+fn on_kafka(suite: &Suite) -> bool {
+    suite.integration
+        && ON_KAFKA.iter().any(|(package, target)| {
+            suite.package == *package && target.is_none_or(|target| suite.target == target)
+        })
+}
+
+/// Builds tests and says where cargo put them.
+pub(crate) fn build(args: &[&str]) -> Result<Vec<Suite>> {
+    println!("== cargo {}", args.join(" "));
+    let mut build = cargo(args.iter().copied());
+    build.args(["--message-format", "json-render-diagnostics"]);
+    let mut child = build
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let messages = child.stdout.take().context("cargo has no output")?;
+    let mut suites = Vec::new();
+    for line in BufReader::new(messages).lines() {
+        if let Ok(message) = serde_json::from_str::<Value>(&line?) {
+            suites.extend(suite(&message));
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("the tests do not build");
+    }
+    Ok(suites)
+}
+
+fn suite(message: &Value) -> Option<Suite> {
+    let executable = message["executable"].as_str()?;
+    if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
+        return None;
+    }
+    let manifest = PathBuf::from(message["manifest_path"].as_str()?);
+    Some(Suite {
+        package: package_name(message["package_id"].as_str()?),
+        target: message["target"]["name"].as_str()?.to_owned(),
+        integration: message["target"]["kind"][0] == "test",
+        executable: executable.into(),
+        folder: manifest.parent()?.to_path_buf(),
+    })
+}
+
+/// `path+file:///x/tests/kit#longshore-kit@0.1.0` -> `longshore-kit`; without a name after the `#` the folder has the package's name.
+fn package_name(id: &str) -> String {
+    let (path, name) = id.rsplit_once('#').unwrap_or((id, ""));
+    match name.rsplit_once('@') {
+        Some((name, _)) => name.to_owned(),
+        None => path.rsplit('/').next().unwrap_or(path).to_owned(),
+    }
+}
+
+/// The binary with its named crash points, which the crash suites kill.
+fn crash_binary() -> Result<PathBuf> {
+    let mut build = cargo([
+        "run",
+        "--quiet",
+        "--package",
+        "longshore-crash-tests",
+        "--bin",
+        "longshore-prove",
+        "--",
+        "build",
+    ]);
+    println!("== longshore with crash points");
+    let output = build
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the binary with crash points does not build");
+    }
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_name;
+
+    #[test]
+    fn package_ids_in_both_spellings() {
+        assert_eq!(
+            package_name("path+file:///x/tests/kit#longshore-kit@0.1.0"),
+            "longshore-kit"
+        );
+        assert_eq!(package_name("path+file:///x/tests/xtask#0.1.0"), "xtask");
+    }
+}
