@@ -7,6 +7,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Config {
     /// The topic to publish data to.
+    #[schemars(length(min = 1), extend("x-importance" = "HIGH"))]
     pub topic: String,
     /// What the records are about.
     #[serde(default)]

@@ -58,15 +58,13 @@ impl SourceConnector for Datagen {
         }
     }
 
-    async fn plan(config: &Config, tasks_max: u32) -> Result<Vec<Share>> {
-        valid(config)?;
+    async fn plan(_: &Config, tasks_max: u32) -> Result<Vec<Share>> {
         let shares = (0..tasks_max.clamp(1, TASKS_MAX))
             .map(|number| Share::from([(SHARE.to_owned(), number.to_string())]));
         Ok(shares.collect())
     }
 
     async fn open(config: Config, share: Share, cx: SourceContext) -> Result<DatagenTask> {
-        valid(&config)?;
         let share = match share.get(SHARE) {
             Some(text) => text.parse().map_err(|_| {
                 Error::bug("open", "the share's number is not a number").with(SHARE, text)
@@ -97,16 +95,6 @@ impl SourceConnector for Datagen {
             bytes_expected: 0,
         })
     }
-}
-
-fn valid(config: &Config) -> Result<()> {
-    if config.topic.is_empty() {
-        return Err(Error::config(
-            "config",
-            "topic: it is empty: name the topic to publish to",
-        ));
-    }
-    Ok(())
 }
 
 /// A task: makes up the records of one share.

@@ -96,11 +96,20 @@ async fn goes_on_after_the_stored_id_whatever_the_order_of_the_lanes_fields() {
 #[tokio::test(start_paused = true)]
 async fn the_rate_holds_and_a_slow_one_leaves_polls_empty() {
     let mut task = open(&config(&[("rate", "10")]), 1, 0, Offsets::new()).await;
-    assert!(task.poll(Duration::from_millis(30)).await.expect("a poll").is_empty());
+    assert!(
+        task.poll(Duration::from_millis(30))
+            .await
+            .expect("a poll")
+            .is_empty()
+    );
     let mut count = 0;
     let until = tokio::time::Instant::now() + Duration::from_secs(30);
     while tokio::time::Instant::now() < until {
-        count += task.poll(Duration::from_millis(500)).await.expect("a poll").len();
+        count += task
+            .poll(Duration::from_millis(500))
+            .await
+            .expect("a poll")
+            .len();
     }
     assert!((298..=301).contains(&count), "{count} records in 30 s");
 }
@@ -110,8 +119,16 @@ async fn large_records_make_small_batches() {
     let config = config(&[("record.bytes", "300000")]);
     let mut task = open(&config, 1, 0, Offsets::new()).await;
     let records = task.poll(WAIT).await.expect("records");
-    assert_eq!(records.len(), 4, "a batch ends when it has reached a mebibyte");
-    assert!(records.iter().all(|record| record.record.value.size() == 300_000));
+    assert_eq!(
+        records.len(),
+        4,
+        "a batch ends when it has reached a mebibyte"
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record.record.value.size() == 300_000)
+    );
 }
 
 #[tokio::test]

@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 pub struct SourceConfig {
     /// The file to read; it may appear later. Standard input is not supported.
     #[serde(default)]
+    #[schemars(extend("x-importance" = "HIGH"))]
     pub file: Option<String>,
     /// The topic to publish data to.
+    #[schemars(length(min = 1), extend("x-importance" = "HIGH"))]
     pub topic: String,
     /// The maximum number of records that the task reads from the file each time it is polled; more than 5000 count as 5000.
     #[serde(default = "batch_size", rename = "batch.size")]
-    #[schemars(range(min = 1, max = 2_147_483_647))]
+    #[schemars(range(min = 1, max = 2_147_483_647), extend("x-importance" = "LOW"))]
     pub batch_size: u32,
     /// The task fails at a line that is longer than this many bytes; it never skips one.
     #[serde(default = "line_bytes_max", rename = "longshore.line.bytes.max")]
-    #[schemars(range(min = 1, max = 268_435_456))]
+    #[schemars(range(min = 1, max = 268_435_456), extend("x-importance" = "LOW"))]
     pub line_bytes_max: u32,
 }
 
@@ -28,6 +30,7 @@ pub struct SourceConfig {
 pub struct SinkConfig {
     /// The file to append to; missing directories are made. Standard output is not supported.
     #[serde(default)]
+    #[schemars(extend("x-importance" = "HIGH"))]
     pub file: Option<String>,
     /// `lines` writes strings and bytes as they are, `ndjson` makes every line one JSON value. Structured data is JSON in both.
     #[serde(default, rename = "longshore.format")]
@@ -71,19 +74,4 @@ pub(crate) fn file(file: Option<&String>, stream: &str) -> Result<PathBuf, Findi
 /// A finding as the error of kind Config that it is for a task.
 pub(crate) fn refused(finding: &Finding) -> Error {
     Error::config("config", finding.to_string())
-}
-
-/// What is wrong with the source's settings beyond their types.
-pub(crate) fn source(config: &SourceConfig) -> Result<PathBuf, Finding> {
-    if config.topic.is_empty() {
-        return Err(Finding::new("topic", "it is empty").suggest("name the topic to publish to"));
-    }
-    if config.batch_size == 0 {
-        return Err(Finding::new("batch.size", "0 is not a batch").suggest("set 1 or more"));
-    }
-    if config.line_bytes_max == 0 {
-        let finding = Finding::new("longshore.line.bytes.max", "0 leaves no room for a line");
-        return Err(finding.suggest("set 1 or more"));
-    }
-    file(config.file.as_ref(), "standard input")
 }

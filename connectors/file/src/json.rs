@@ -182,3 +182,88 @@ fn comma(index: usize, out: &mut Vec<u8>) {
 fn refused(message: &str) -> Error {
     Error::data("put", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use longshore_sdk::Field;
+    use std::sync::Arc;
+
+    fn text(value: &Value, schema: Option<&Schema>) -> Result<String> {
+        let mut out = Vec::new();
+        write(value, schema, &mut out)?;
+        Ok(String::from_utf8(out).expect("UTF-8"))
+    }
+
+    fn decimal(unscaled: &'static [u8], scale: i32) -> Value {
+        let unscaled = Bytes::from_static(unscaled);
+        Value::Decimal(Decimal { unscaled, scale })
+    }
+
+    #[test]
+    fn values_are_the_json_that_people_expect() {
+        for (value, wanted) in [
+            (Value::Null, "null"),
+            (Value::Float64(0.1), "0.1"),
+            (Value::Float64(f64::NAN), "\"NaN\""),
+            (Value::Int64(i64::MIN), "-9223372036854775808"),
+            (Value::String("a\"\n".into()), "\"a\\\"\\n\""),
+            (Value::Bytes(Bytes::from_static(b"ab")), "\"YWI=\""),
+            (Value::Date(1_735_689_600_000), "\"2025-01-01\""),
+            (Value::Time(3_723_004), "\"01:02:03.004\""),
+            (Value::Timestamp(-1), "\"1969-12-31T23:59:59.999Z\""),
+            (decimal(&[0xff, 0x85], 2), "-1.23"),
+            (decimal(&[5], 3), "0.005"),
+            (decimal(&[5], -2), "500"),
+            (decimal(&[0], -2), "0"),
+            (
+                Value::Map(vec![
+                    (
+                        Value::String("a".into()),
+                        Value::Array(vec![Value::Bool(true), Value::Null]),
+                    ),
+                    (Value::Int32(7), Value::Map(vec![])),
+                ]),
+                "{\"a\":[true,null],\"7\":{}}",
+            ),
+        ] {
+            assert_eq!(text(&value, None).expect("JSON"), wanted, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_struct_takes_its_names_from_the_schema_at_every_depth() {
+        let field = |name: &str, kind| Field {
+            name: name.into(),
+            schema: Arc::new(Schema::new(kind)),
+        };
+        let inner = Kind::Struct(vec![field("x", Kind::Int32)]);
+        let outer = Kind::Struct(vec![field(
+            "list",
+            Kind::Array(Arc::new(Schema::new(inner))),
+        )]);
+        let row = Value::Struct(vec![Value::Int32(1)]);
+        let value = Value::Struct(vec![Value::Array(vec![row])]);
+        let schema = Schema::new(outer);
+        assert_eq!(
+            text(&value, Some(&schema)).expect("JSON"),
+            "{\"list\":[{\"x\":1}]}"
+        );
+        assert!(text(&value, None).is_err(), "no names, no struct");
+    }
+
+    #[test]
+    fn what_would_take_the_stack_or_the_memory_is_refused() {
+        let deep = (0..200).fold(Value::Null, |value, _| Value::Array(vec![value]));
+        for value in [
+            deep,
+            decimal(&[1], i32::MIN),
+            decimal(&[1], 20_000),
+            Value::Date(i64::MAX),
+        ] {
+            let error = text(&value, None).expect_err("refused");
+            assert_eq!(error.kind(), longshore_sdk::ErrorKind::Data);
+        }
+    }
+}

@@ -5,6 +5,7 @@ use longshore_sdk::{
     Capabilities, Guarantee, Level, Plugin, Refused, Result, Share, Sink, SinkConnector,
     SinkContext, SinkRecord, TopicOffsets, TopicPartition, config::Finding,
 };
+use std::path::PathBuf;
 
 /// A buffer that grew beyond this for one batch is given back (I6).
 const BUFFER_KEPT_MAX: usize = 4 * 1024 * 1024;
@@ -38,22 +39,17 @@ impl SinkConnector for FileSink {
     }
 
     async fn check(config: &SinkConfig) -> Vec<Finding> {
-        config::file(config.file.as_ref(), "standard output")
-            .err()
-            .into_iter()
-            .collect()
+        file(config).err().into_iter().collect()
     }
 
     async fn plan(config: &SinkConfig, _: u32) -> Result<Vec<Share>> {
-        config::file(config.file.as_ref(), "standard output")
-            .map_err(|finding| config::refused(&finding))?;
+        file(config).map_err(|finding| config::refused(&finding))?;
         // One file has one writer.
         Ok(vec![Share::new()])
     }
 
     async fn open(config: SinkConfig, _: Share, cx: SinkContext) -> Result<FileSinkTask> {
-        let path = config::file(config.file.as_ref(), "standard output")
-            .map_err(|finding| config::refused(&finding))?;
+        let path = file(&config).map_err(|finding| config::refused(&finding))?;
         let mut opened = Some(Box::new(None));
         client::blocking(&mut opened, "open", move |opened| {
             *opened = Some(Target::open(path, &cx.connector, &cx.group)?);
@@ -67,6 +63,10 @@ impl SinkConnector for FileSink {
             taken: TopicOffsets::new(),
         })
     }
+}
+
+fn file(config: &SinkConfig) -> Result<PathBuf, Finding> {
+    config::file(config.file.as_ref(), "standard output")
 }
 
 /// A task: the only writer of its file.

@@ -9,7 +9,7 @@ use longshore_sdk::{
     Source, SourceConnector, SourceContext, SourceRecord, Topic, config::Finding,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
 /// No batch is larger, whatever `batch.size` says (I6).
@@ -59,7 +59,7 @@ impl SourceConnector for FileSource {
     }
 
     async fn check(config: &SourceConfig) -> Vec<Finding> {
-        let path = match config::source(config) {
+        let path = match file(config) {
             Ok(path) => path,
             Err(finding) => return vec![finding],
         };
@@ -72,13 +72,13 @@ impl SourceConnector for FileSource {
     }
 
     async fn plan(config: &SourceConfig, _: u32) -> Result<Vec<Share>> {
-        config::source(config).map_err(|finding| config::refused(&finding))?;
+        file(config).map_err(|finding| config::refused(&finding))?;
         // One file, one order: one task.
         Ok(vec![Share::new()])
     }
 
     async fn open(config: SourceConfig, _: Share, cx: SourceContext) -> Result<FileSourceTask> {
-        let path = config::source(&config).map_err(|finding| config::refused(&finding))?;
+        let path = file(&config).map_err(|finding| config::refused(&finding))?;
         let lane = Partition::new(&Lane {
             filename: config.file.as_deref().unwrap_or_default(),
         })?;
@@ -95,6 +95,10 @@ impl SourceConnector for FileSource {
             quiet: QUIET_FIRST,
         })
     }
+}
+
+fn file(config: &SourceConfig) -> Result<PathBuf, Finding> {
+    config::file(config.file.as_ref(), "standard input")
 }
 
 /// A task: follows one file.

@@ -232,11 +232,12 @@ impl Open {
         loop {
             let held = self.rest.len();
             let unread = size.saturating_sub(self.position + held as u64);
+            // One byte more may be a carriage return that waits for its line feed.
+            if held > line_bytes_max + 1 {
+                return Err(too_long(path, self.position, line_bytes_max));
+            }
             if unread == 0 {
                 return Ok(false);
-            }
-            if held > line_bytes_max {
-                return Err(too_long(path, self.position, line_bytes_max));
             }
             // A long line doubles the block, so that it is copied a few times only; the limit on lines limits that, too (I6).
             let block = BLOCK_BYTES.max(held);

@@ -9,7 +9,7 @@ use crate::{
     client::{failed, irregular},
     ledger::{Ledger, LedgerFile, directory, sync_directory},
 };
-use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition};
+use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Seek, Write},
@@ -30,7 +30,7 @@ pub(crate) struct Target {
     /// A write failed half way: bytes behind `length` may be there, and are ours.
     torn: bool,
     /// Set when nothing more may be written or stored through this handle, with the reason.
-    given_up: Option<&'static str>,
+    given_up: Option<(ErrorKind, &'static str)>,
     ledger: Ledger,
     ledger_file: LedgerFile,
 }
@@ -104,8 +104,7 @@ impl Target {
             .stream_position()
             .map_err(|error| failed("put", &self.path, error))?;
         if end != self.length + lines.len() as u64 {
-            self.given_up =
-                Some("another process writes to the file: give it to this connector alone");
+            self.shared();
         }
         self.length = end;
         self.usable("put")
@@ -121,8 +120,12 @@ impl Target {
         if known && self.length == self.ledger.length {
             return Ok(());
         }
+        if self.size("flush")? != self.length {
+            self.shared();
+            return self.usable("flush");
+        }
         // A task whose flush failed is closed and opened again; until then nothing is certain.
-        self.given_up = Some("a flush failed: the task has to be opened again");
+        self.give_up("a flush failed: the task has to be opened again");
         let fail = |error| failed("flush", &self.path, error);
         self.file.sync_data().map_err(fail)?;
         self.ledger.note(offsets);
@@ -139,10 +142,8 @@ impl Target {
         self.usable("revoked")?;
         if self.length > self.ledger.length {
             self.mend()?;
-            let size = self.size("revoked")?;
-            if size != self.length {
-                self.given_up =
-                    Some("another process writes to the file: give it to this connector alone");
+            if self.size("revoked")? != self.length {
+                self.shared();
                 return self.usable("revoked");
             }
             self.length = self.ledger.length;
@@ -153,7 +154,19 @@ impl Target {
 
     /// From now on the task has to be opened again: its next put and flush fail.
     pub(crate) fn give_up(&mut self, reason: &'static str) {
-        self.given_up = Some(reason);
+        self.given_up = Some((ErrorKind::Transient, reason));
+    }
+
+    /// Foreign bytes stand among ours: nothing may be cut off any more, not even when the file is opened again.
+    fn shared(&mut self) {
+        self.given_up = Some((
+            ErrorKind::Config,
+            "file: another process writes to it: give it to this connector alone, then restart the task",
+        ));
+        self.ledger.writing = false;
+        if let Err(error) = self.ledger_file.store("put", &self.ledger) {
+            tracing::warn!(file = %self.path.display(), error = %error, "that the file has foreign bytes is not noted");
+        }
     }
 
     /// Leaves the file as of the last commit. What cannot be put in order now is put in order when the file is opened again.
@@ -170,7 +183,9 @@ impl Target {
     fn usable(&self, op: &'static str) -> Result<()> {
         match self.given_up {
             None => Ok(()),
-            Some(reason) => Err(Error::transient(op, reason).with("file", self.path.display())),
+            Some((kind, reason)) => {
+                Err(Error::new(kind, op, reason).with("file", self.path.display()))
+            }
         }
     }
 
@@ -294,4 +309,46 @@ fn mark(file: &File, length: u64) -> io::Result<u64> {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_sdk::ErrorKind;
+
+    fn target(folder: &tempfile::TempDir) -> Target {
+        Target::open(folder.path().join("out"), "c", "g").expect("opened")
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_passes_and_nothing_of_the_batch_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut target = target(&folder);
+        let disk = std::mem::replace(
+            &mut target.file,
+            OpenOptions::new()
+                .append(true)
+                .open("/dev/full")
+                .expect("a disk that is always full"),
+        );
+        let error = target.append(b"a\n").expect_err("no space");
+        assert_eq!((error.kind(), error.taken()), (ErrorKind::Transient, 0));
+        assert!(error.message().contains("no space"), "{error}");
+        target.file = disk;
+        target.append(b"a\n").expect("there is room again");
+        target.commit(&TopicOffsets::new()).expect("committed");
+        assert_eq!(fs::read(folder.path().join("out")).expect("there"), b"a\n");
+    }
+
+    #[test]
+    fn a_torn_write_is_taken_back_before_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut target = target(&folder);
+        target.append(b"whole\n").expect("appended");
+        (&target.file).write_all(b"to").expect("a part of a line");
+        target.torn = true;
+        target.append(b"next\n").expect("appended");
+        let text = fs::read_to_string(folder.path().join("out")).expect("there");
+        assert_eq!(text, "whole\nnext\n");
+    }
 }

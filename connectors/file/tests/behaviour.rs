@@ -2,6 +2,7 @@
 
 use longshore_file::{FileSink, FileSource};
 use longshore_kit::behaviour::{
+    Fault,
     sink::{self, SinkRig},
     source::{self, SourceRig},
 };
@@ -56,6 +57,15 @@ impl SourceRig for Rig {
             self.lines += 1;
             writeln!(file, "line {}", self.lines).expect("written");
         }
+    }
+    async fn fault(&mut self, fault: Fault) -> bool {
+        let away = self.folder.path().join("away");
+        match fault {
+            Fault::Unavailable => std::fs::rename(self.path(), away).expect("moved"),
+            Fault::Healed => std::fs::rename(away, self.path()).expect("moved back"),
+            Fault::AnswerLost => return false,
+        }
+        true
     }
 }
 

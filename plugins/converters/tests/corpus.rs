@@ -47,7 +47,9 @@ fn allowed(case: &Json, corpus: &Corpus) -> Option<&'static str> {
         return Some("no such type of value exists here");
     }
     if any("00800000") || any("44b52d02c7e14af6") {
-        return Some("JDK 17 prints more digits than needed; ours are the shortest, as in JDK 19 and later");
+        return Some(
+            "JDK 17 prints more digits than needed; ours are the shortest, as in JDK 19 and later",
+        );
     }
     if any(r#""a?b""#) && class == "JsonConverter" {
         return Some("the recording holds half a surrogate pair, which no string here can");

@@ -7,14 +7,14 @@ use crate::{
     structs::{Schemas, copied, with_fields},
     unfit, yes,
 };
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use longshore_sdk::{
-    Datum, Field, Kind, Record, Result, Schema, Topic, Value, config::Flat, erased::DynTransform,
-    json::print_string, schema::logical,
+    Datum, Error, Field, Kind, Record, Result, Schema, Topic, Value, config::Flat,
+    erased::DynTransform, json::print_string, schema::logical,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 /// Settings of InsertField. A field's name may end with `!` (required) or `?` (optional, as without).
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -179,8 +179,8 @@ impl InsertField {
                 What::Partition => origin.partition.map(i64::from),
                 What::Timestamp => origin.timestamp,
             };
-            out.put_slice(number.unwrap_or_default().to_string().as_bytes());
-            Ok(())
+            write!(out, "{}", number.unwrap_or_default())
+                .map_err(|error| Error::bug("transform", "the output is full").because(error))
         })
     }
     fn map(&self, entries: &mut Vec<(Value, Value)>, origin: &Origin) {
@@ -196,10 +196,10 @@ impl InsertField {
             };
             let known = entries
                 .iter_mut()
-                .find(|(key, _)| matches!(key, Value::String(key) if *key == insert.name.text));
+                .find(|(key, _)| matches!(key, Value::String(key) if **key == *insert.name.text));
             match known {
                 Some((_, old)) => *old = value,
-                None => entries.push((Value::String(insert.name.text.clone()), value)),
+                None => entries.push((Value::String(insert.name.text.to_string()), value)),
             }
         }
     }

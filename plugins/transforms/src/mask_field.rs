@@ -70,7 +70,7 @@ struct MaskField {
 struct Replacement {
     text: String,
     string: Bytes,
-    integer: Option<i64>,
+    integer: Option<Bytes>,
     float: Option<Bytes>,
 }
 
@@ -89,7 +89,10 @@ impl Replacement {
             }
         });
         Self {
-            integer: text.parse().ok(),
+            integer: text
+                .parse()
+                .ok()
+                .map(|number: i64| Bytes::from(number.to_string())),
             float,
             string: string.freeze(),
             text,
@@ -128,8 +131,8 @@ impl Replacement {
         match old.first() {
             Some(b'"') => out.put_slice(&self.string),
             Some(b'-' | b'0'..=b'9') if is_integer(old) => {
-                let number = self.integer.ok_or_else(|| self.no_number("int64"))?;
-                out.put_slice(number.to_string().as_bytes());
+                let number = self.integer.as_ref();
+                out.put_slice(number.ok_or_else(|| self.no_number("int64"))?);
             }
             Some(b'-' | b'0'..=b'9') => {
                 out.put_slice(
@@ -203,7 +206,7 @@ impl MaskField {
         }
     }
     fn listed(&self, name: &str) -> bool {
-        self.names.iter().any(|listed| listed.text == name)
+        self.names.iter().any(|listed| *listed.text == *name)
     }
     fn json(&mut self, text: &Bytes) -> Result<Option<Bytes>> {
         let replacement = self.replacement.as_ref();
@@ -223,13 +226,13 @@ impl MaskField {
         for name in &self.names {
             let mut found = false;
             for (key, value) in entries.iter_mut() {
-                if matches!(key, Value::String(key) if *key == name.text) {
+                if matches!(key, Value::String(key) if **key == *name.text) {
                     *value = self.masked(value)?;
                     found = true;
                 }
             }
             if !found {
-                entries.push((Value::String(name.text.clone()), Value::Null));
+                entries.push((Value::String(name.text.to_string()), Value::Null));
             }
         }
         Ok(())

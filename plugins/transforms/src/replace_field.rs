@@ -38,7 +38,8 @@ struct Config {
 both_sides!(
     "ReplaceField",
     "Leaves fields out, or renames them.",
-    &[],
+    // Kafka 4.0 took them away; an old config that still has them would let fields pass that it meant to drop.
+    &["whitelist", "blacklist"],
     Config,
     build
 );
@@ -141,7 +142,7 @@ impl ReplaceField {
             }
             let key = self
                 .renamed(name)
-                .map_or(key.clone(), |new| Value::String(new.text.clone()));
+                .map_or(key.clone(), |new| Value::String(new.text.to_string()));
             match entries.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, known)) => *known = value,
                 None => entries.push((key, value)),
@@ -155,7 +156,7 @@ impl ReplaceField {
             let fields = kept.map(|field| Field {
                 name: self
                     .renamed(&field.name)
-                    .map_or(field.name.clone(), |new| new.text.as_str().into()),
+                    .map_or(field.name.clone(), |new| new.text.clone()),
                 schema: field.schema.clone(),
             });
             with_fields(old, fields.collect())

@@ -5,20 +5,21 @@ use longshore_sdk::{
     Result,
     json::{members, print_string},
 };
+use std::sync::Arc;
 
 /// How much room the output is given at a time: records share it, so that most of them cost no allocation.
 const ROOM: usize = 16 * 1024;
 
-/// A field's name, and the same as the start of a JSON member.
+/// A field's name, and the same as the start of a JSON member. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     /// `"name":`
     pub(crate) json: Bytes,
 }
 
 impl Name {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let mut json = BytesMut::new();
         print_string(&text, &mut json);

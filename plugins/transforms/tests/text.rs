@@ -266,7 +266,12 @@ fn a_bad_record_does_not_spoil_the_batch() {
 
 #[test]
 fn configs_are_judged() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+    );
+    let cases: &[Case] = &[
         ("MaskField$Value", &[], "fields"),
         (
             "MaskField$Value",

@@ -45,7 +45,12 @@ fn tend(partition: &Partition, settings: &Settings) -> std::io::Result<()> {
         log.plan_cleaning(settings, now_ms())
     };
     let Some(plan) = plan else { return Ok(()) };
-    let cleaned = plan.run()?;
-    partition.log().install(cleaned, now_ms())?;
+    let cleaned = plan.run();
+    let mut log = partition.log();
+    if log.is_deleted() {
+        // Its files are gone, whatever became of the pass.
+        return Ok(());
+    }
+    log.install(cleaned?, now_ms())?;
     Ok(())
 }

@@ -49,6 +49,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::CreatePartitions, 0, 1),
     api(ApiKey::DeleteGroups, 0, 1),
     api(ApiKey::IncrementalAlterConfigs, 0, 0),
+    api(ApiKey::OffsetDelete, 0, 0),
 ];
 
 impl Api {
@@ -173,9 +174,11 @@ pub(crate) async fn dispatch(peer: &Peer, call: &Call) -> Result<Reply, Bad> {
         ApiKey::Fetch => Box::pin(api::fetch::fetch(peer, call)).await,
         ApiKey::JoinGroup => Box::pin(api::membership::join(peer, call)).await,
         ApiKey::SyncGroup => Box::pin(api::membership::sync(peer, call)).await,
-        ApiKey::Heartbeat | ApiKey::LeaveGroup | ApiKey::OffsetCommit | ApiKey::OffsetFetch => {
-            group(peer, call)
-        }
+        ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::OffsetCommit
+        | ApiKey::OffsetFetch
+        | ApiKey::OffsetDelete => group(peer, call),
         ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
@@ -222,6 +225,7 @@ fn group(peer: &Peer, call: &Call) -> Result<Reply, Bad> {
     match call.key {
         ApiKey::Heartbeat => call.answer(&api::membership::heartbeat(&peer.node, &call.request()?)),
         ApiKey::LeaveGroup => call.answer(&api::membership::leave(&peer.node, &call.request()?)),
+        ApiKey::OffsetDelete => call.answer(&api::offsets::delete(&peer.node, call.request()?)),
         ApiKey::OffsetCommit => call.answer(&api::offsets::commit(&peer.node, call.request()?)),
         _ => call.answer(&api::offsets::fetch(
             &peer.node,

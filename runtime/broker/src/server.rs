@@ -67,11 +67,15 @@ async fn connection(
         buffer: BytesMut::new(),
     };
     let work = async {
-        while let Some((frame, _room)) = wire.frame(&node).await? {
-            let call = Call::parse(frame).map_err(bad)?;
-            match dispatch(&peer, &call).await.map_err(bad)? {
-                Reply::Silent => {}
-                Reply::Frame(pieces) => wire.write(pieces).await.map_err(|e| e.to_string())?,
+        while let Some((frame, room)) = wire.frame(&node).await? {
+            let reply = {
+                let call = Call::parse(frame).map_err(bad)?;
+                dispatch(&peer, &call).await.map_err(bad)?
+            };
+            // The request is gone: its room must not wait for a client that is slow to read.
+            drop(room);
+            if let Reply::Frame(pieces) = reply {
+                wire.write(pieces).await.map_err(|e| e.to_string())?;
             }
         }
         Ok(())

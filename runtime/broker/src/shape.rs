@@ -34,6 +34,7 @@ fn shape(key: ApiKey, version: i16) -> Option<(&'static str, bool)> {
         (K::OffsetFetch, 1..=5) => plain("s[s[4]]"),
         (K::OffsetFetch, 6) => compact("s[s[4]#]#"),
         (K::OffsetFetch, 7) => compact("s[s[4]#]1#"),
+        (K::OffsetDelete, 0) => plain("s[s[4]]"),
         (K::FindCoordinator, 0) => plain("s"),
         (K::FindCoordinator, 1..=2) => plain("s1"),
         (K::JoinGroup, 0) => plain("s4ss[sb]"),

@@ -4,8 +4,8 @@ mod definition;
 mod topic_creation;
 
 pub use definition::{sink, source};
-pub use topic_creation::{TopicCreation, TopicRule};
 pub(crate) use topic_creation::whole as topic_creation_whole;
+pub use topic_creation::{TopicCreation, TopicRule};
 
 use crate::{
     ports::Subscription,
@@ -130,10 +130,7 @@ pub fn list<'a>(config: &'a Flat, key: &str) -> Vec<&'a str> {
         .map(String::as_str)
         .unwrap_or_default()
         .split(',');
-    items
-        .map(trimmed)
-        .filter(|item| !item.is_empty())
-        .collect()
+    items.map(trimmed).filter(|item| !item.is_empty()).collect()
 }
 
 /// The entries below a prefix, prefix taken off.

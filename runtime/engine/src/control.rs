@@ -15,11 +15,7 @@ pub use answers::{
 };
 pub use error::{ControlError, ControlErrorKind};
 
-use crate::{
-    registry,
-    views::config::Connector,
-    worker::Context,
-};
+use crate::{registry, views::config::Connector, worker::Context};
 use longshore_sdk::{Direction, config::Flat};
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -116,12 +112,17 @@ impl Control {
         }
     }
     /// Waits for what a request needs of the broker, no longer than a request may.
-    async fn in_time<T>(&self, doing: &str, work: impl Future<Output = ControlResult<T>>) -> ControlResult<T> {
+    async fn in_time<T>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = ControlResult<T>>,
+    ) -> ControlResult<T> {
         let done = tokio::time::timeout(self.cx.settings.request_timeout, work).await;
         done.unwrap_or_else(|_| {
             let text = format!("Request timed out. The worker is currently {doing}");
             let error = ControlError::new(ControlErrorKind::Timeout, text);
-            Err(error.suggest("look whether the broker answers; the request may still be carried out"))
+            Err(error
+                .suggest("look whether the broker answers; the request may still be carried out"))
         })
     }
 }

@@ -52,8 +52,15 @@ impl MemoryLog {
         let mut versions = Vec::new();
         for (key, value) in pairs {
             let offset = i64::try_from(entries.len()).expect("small");
-            let version = Version { partition: 0, offset };
-            entries.push(Entry { key, value, version });
+            let version = Version {
+                partition: 0,
+                offset,
+            };
+            entries.push(Entry {
+                key,
+                value,
+                version,
+            });
             versions.push(version);
         }
         self.0.length.send_replace(entries.len());
@@ -63,7 +70,10 @@ impl MemoryLog {
     pub(crate) fn texts(&self) -> Vec<(String, Option<String>)> {
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("UTF-8");
         let entries = self.0.entries.lock().expect("no panic");
-        entries.iter().map(|entry| (text(&entry.key), entry.value.as_ref().map(text))).collect()
+        entries
+            .iter()
+            .map(|entry| (text(&entry.key), entry.value.as_ref().map(text)))
+            .collect()
     }
     /// The keys in it.
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -81,11 +91,20 @@ impl KeyedLog for MemoryLog {
     }
     fn end(&self) -> Boxed<'_, Result<Vec<Version>>> {
         let offset = i64::try_from(*self.0.length.borrow()).expect("small");
-        Box::pin(std::future::ready(Ok(vec![Version { partition: 0, offset }])))
+        Box::pin(std::future::ready(Ok(vec![Version {
+            partition: 0,
+            offset,
+        }])))
     }
     fn reader(&self) -> Boxed<'_, Result<Box<dyn LogReader>>> {
-        let reader = MemoryReader { length: self.0.length.subscribe(), log: self.clone(), next: 0 };
-        Box::pin(std::future::ready(Ok(Box::new(reader) as Box<dyn LogReader>)))
+        let reader = MemoryReader {
+            length: self.0.length.subscribe(),
+            log: self.clone(),
+            next: 0,
+        };
+        Box::pin(std::future::ready(Ok(
+            Box::new(reader) as Box<dyn LogReader>
+        )))
     }
 }
 
@@ -100,13 +119,19 @@ impl LogReader for MemoryReader {
         Box::pin(async move {
             loop {
                 let broken = &self.log.0.broken_reads;
-                if broken.fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1)).is_ok() {
+                if broken
+                    .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1))
+                    .is_ok()
+                {
                     return Err(Error::transient("read", "planted"));
                 }
                 let entries = self.log.0.entries.lock().expect("no panic")[self.next..].to_vec();
                 if !entries.is_empty() {
                     self.next += entries.len();
-                    return Ok(Tail { entries, positions: Vec::new() });
+                    return Ok(Tail {
+                        entries,
+                        positions: Vec::new(),
+                    });
                 }
                 self.length.changed().await.expect("the log lives");
             }
@@ -120,18 +145,19 @@ pub(crate) struct MemoryBus {
     topics: Mutex<BTreeMap<String, Vec<Record>>>,
     committed: Mutex<BTreeMap<String, TopicOffsets>>,
     clients: Mutex<Vec<String>>,
-    created: Mutex<Vec<TopicSpec>>,
 }
 
 impl MemoryBus {
     pub(crate) fn records(&self, topic: &str) -> Vec<Record> {
-        self.topics.lock().expect("no panic").get(topic).cloned().unwrap_or_default()
+        self.topics
+            .lock()
+            .expect("no panic")
+            .get(topic)
+            .cloned()
+            .unwrap_or_default()
     }
     pub(crate) fn clients(&self) -> Vec<String> {
         self.clients.lock().expect("no panic").clone()
-    }
-    pub(crate) fn created(&self) -> Vec<TopicSpec> {
-        self.created.lock().expect("no panic").clone()
     }
     /// What a group has committed of the partitions that it reads, summed up.
     pub(crate) fn committed_of(&self, group: &str) -> Option<i64> {
@@ -140,7 +166,10 @@ impl MemoryBus {
     }
     pub(crate) fn send(&self, record: Record) {
         let mut topics = self.topics.lock().expect("no panic");
-        topics.entry(record.topic.to_string()).or_default().push(record);
+        topics
+            .entry(record.topic.to_string())
+            .or_default()
+            .push(record);
     }
 }
 
@@ -150,24 +179,51 @@ pub(crate) struct SharedMemoryBus(pub(crate) Arc<MemoryBus>);
 
 impl Bus for SharedMemoryBus {
     fn producer(&self, spec: ProducerSpec) -> Boxed<'_, Result<Box<dyn Producer>>> {
-        self.0.clients.lock().expect("no panic").push(spec.client_id);
+        self.0
+            .clients
+            .lock()
+            .expect("no panic")
+            .push(spec.client_id);
         let producer = Box::new(MemoryProducer(Arc::clone(&self.0)));
         Box::pin(std::future::ready(Ok(producer as Box<dyn Producer>)))
     }
     fn consumer(&self, spec: ConsumerSpec) -> Boxed<'_, Result<Box<dyn Consumer>>> {
-        self.0.clients.lock().expect("no panic").push(format!("{} in {}", spec.client_id, spec.group));
+        self.0
+            .clients
+            .lock()
+            .expect("no panic")
+            .push(format!("{} in {}", spec.client_id, spec.group));
         let Subscription::Topics(topics) = spec.subscription else {
-            return Box::pin(std::future::ready(Err(Error::bug("consumer", "no patterns here"))));
+            return Box::pin(std::future::ready(Err(Error::bug(
+                "consumer",
+                "no patterns here",
+            ))));
         };
-        let consumer = MemoryConsumer { bus: Arc::clone(&self.0), group: spec.group, topics, at: None, paused: false };
-        Box::pin(std::future::ready(Ok(Box::new(consumer) as Box<dyn Consumer>)))
+        let consumer = MemoryConsumer {
+            bus: Arc::clone(&self.0),
+            group: spec.group,
+            topics,
+            at: None,
+            paused: false,
+        };
+        Box::pin(std::future::ready(Ok(
+            Box::new(consumer) as Box<dyn Consumer>
+        )))
     }
     fn ensure_topic(&self, topic: TopicSpec) -> Boxed<'_, Result<bool>> {
-        self.0.created.lock().expect("no panic").push(topic);
-        Box::pin(std::future::ready(Ok(true)))
+        let mut topics = self.0.topics.lock().expect("no panic");
+        let created = !topics.contains_key(&topic.name);
+        topics.entry(topic.name).or_default();
+        Box::pin(std::future::ready(Ok(created)))
     }
     fn committed<'a>(&'a self, group: &'a str) -> Boxed<'a, Result<TopicOffsets>> {
-        let committed = self.0.committed.lock().expect("no panic").get(group).cloned();
+        let committed = self
+            .0
+            .committed
+            .lock()
+            .expect("no panic")
+            .get(group)
+            .cloned();
         Box::pin(std::future::ready(Ok(committed.unwrap_or_default())))
     }
     fn cluster_id(&self) -> Boxed<'_, Result<String>> {
@@ -210,7 +266,10 @@ struct MemoryConsumer {
 
 impl MemoryConsumer {
     fn partitions(&self) -> Vec<TopicPartition> {
-        self.topics.iter().map(|topic| TopicPartition::new(topic.as_str(), 0)).collect()
+        self.topics
+            .iter()
+            .map(|topic| TopicPartition::new(topic.as_str(), 0))
+            .collect()
     }
     fn batch(&mut self) -> Vec<SinkRecord> {
         let mut batch = Vec::new();
@@ -219,7 +278,11 @@ impl MemoryConsumer {
             let from = usize::try_from(*next).expect("an offset");
             for (offset, record) in records.into_iter().enumerate().skip(from) {
                 let offset = i64::try_from(offset).expect("small");
-                let at = TopicOffset { topic: at.topic.clone(), partition: 0, offset };
+                let at = TopicOffset {
+                    topic: at.topic.clone(),
+                    partition: 0,
+                    offset,
+                };
                 batch.push(SinkRecord { record, at });
                 *next = offset + 1;
             }
@@ -235,7 +298,11 @@ impl Consumer for MemoryConsumer {
                 self.at = Some(TopicOffsets::new());
                 return Ok(Polled::Assigned(self.partitions()));
             }
-            let batch = if self.paused { Vec::new() } else { self.batch() };
+            let batch = if self.paused {
+                Vec::new()
+            } else {
+                self.batch()
+            };
             if batch.is_empty() {
                 tokio::time::sleep(max_wait).await;
             }
@@ -243,9 +310,26 @@ impl Consumer for MemoryConsumer {
         })
     }
     fn start(&mut self, at: &TopicOffsets) -> Boxed<'_, Result<()>> {
-        let committed = self.bus.committed.lock().expect("no panic").get(&self.group).cloned().unwrap_or_default();
-        let from = |partition: &TopicPartition| at.get(partition).or(committed.get(partition)).copied().unwrap_or(0);
-        self.at = Some(self.partitions().into_iter().map(|partition| (partition.clone(), from(&partition))).collect());
+        let committed = self
+            .bus
+            .committed
+            .lock()
+            .expect("no panic")
+            .get(&self.group)
+            .cloned()
+            .unwrap_or_default();
+        let from = |partition: &TopicPartition| {
+            at.get(partition)
+                .or(committed.get(partition))
+                .copied()
+                .unwrap_or(0)
+        };
+        self.at = Some(
+            self.partitions()
+                .into_iter()
+                .map(|partition| (partition.clone(), from(&partition)))
+                .collect(),
+        );
         Box::pin(std::future::ready(Ok(())))
     }
     fn release(&mut self) -> Boxed<'_, Result<()>> {
@@ -253,7 +337,10 @@ impl Consumer for MemoryConsumer {
     }
     fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
         let mut committed = self.bus.committed.lock().expect("no panic");
-        committed.entry(self.group.clone()).or_default().extend(offsets.clone());
+        committed
+            .entry(self.group.clone())
+            .or_default()
+            .extend(offsets.clone());
         Box::pin(std::future::ready(Ok(())))
     }
     fn pause(&mut self) -> Result<()> {
@@ -281,8 +368,16 @@ pub(crate) struct Alone(watch::Sender<View>);
 
 impl Alone {
     pub(crate) fn new(worker_id: &str) -> Arc<Self> {
-        let me = Member { worker_id: worker_id.to_owned(), incarnation: "1".to_owned() };
-        let view = View { leader: Some(me.clone()), members: vec![me.clone()], me, generation: 1 };
+        let me = Member {
+            worker_id: worker_id.to_owned(),
+            incarnation: "1".to_owned(),
+        };
+        let view = View {
+            leader: Some(me.clone()),
+            members: vec![me.clone()],
+            me,
+            generation: 1,
+        };
         Arc::new(Self(watch::Sender::new(view)))
     }
     pub(crate) fn change(&self, change: impl FnOnce(&mut View)) {

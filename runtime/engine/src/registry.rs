@@ -1,7 +1,5 @@
 //! What plugins there are, by all the names that people know them by.
 
-mod catalogue;
-
 use longshore_sdk::{
     Direction, Error, Guarantee, Plugin, Result, Share,
     config::{Definition, Finding, Flat, nearest},

@@ -10,18 +10,14 @@ pub(crate) use requests::{Request, Requests};
 
 use crate::{
     ports::View,
-    task::TaskId,
+    task::{Pace, TaskId},
     views::config::Connector as Wanted,
     worker::{Context, Crew, Ended},
 };
 use connector::ConnectorRun;
 use plan::{Assignment, Desired};
 use state::TaskRun;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +85,13 @@ impl Supervisor {
     fn reconcile(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let view = self.cx.view();
+        if !view.members.contains(&view.me) {
+            // Out of the group, perhaps for a moment: others may take over, so nothing moves; nothing is closed before it is known.
+            self.tasks
+                .keys()
+                .for_each(|id| self.crew.pace(id, Pace::Pause));
+            return None;
+        }
         let wanted = self.cx.config.read(crate::views::config::Configs::all);
         for name in self.cx.requests.take_replans() {
             if let Some(run) = self.connectors.get_mut(&name) {
@@ -100,11 +103,16 @@ impl Supervisor {
         for (name, connector) in &wanted {
             let name: Arc<str> = name.as_str().into();
             self.connectors.entry(Arc::clone(&name)).or_default();
-            earlier(&mut wake, self.reconcile_connector(&name, connector, &view, now));
+            earlier(
+                &mut wake,
+                self.reconcile_connector(&name, connector, &view, now),
+            );
         }
         earlier(&mut wake, self.reconcile_tasks(&wanted, &view, now));
         self.remove_deleted(&wanted, &view);
-        self.cx.metrics.set_worker(self.connectors.len(), self.crew.tasks());
+        self.cx
+            .metrics
+            .set_worker(self.connectors.len(), self.crew.tasks());
         wake
     }
 
@@ -119,8 +127,15 @@ impl Supervisor {
 
     /// Forgets connectors that were deleted, once their tasks have ended; the leader also those that were deleted while nobody ran.
     fn remove_deleted(&mut self, wanted: &BTreeMap<String, Wanted>, view: &View) {
-        let gone = |name: &str| !wanted.contains_key(name) && !self.tasks.keys().any(|id| &*id.connector == name);
-        let names: Vec<Arc<str>> = self.connectors.keys().filter(|name| gone(name)).cloned().collect();
+        let gone = |name: &str| {
+            !wanted.contains_key(name) && !self.tasks.keys().any(|id| &*id.connector == name)
+        };
+        let names: Vec<Arc<str>> = self
+            .connectors
+            .keys()
+            .filter(|name| gone(name))
+            .cloned()
+            .collect();
         for name in names {
             self.connectors.remove(&name);
             self.cx.status.forget(&name);
@@ -150,7 +165,10 @@ impl Supervisor {
             }
         }
         self.say_unassigned();
-        if tokio::time::timeout(LAST_WORDS, self.cx.status.settled()).await.is_err() {
+        if tokio::time::timeout(LAST_WORDS, self.cx.status.settled())
+            .await
+            .is_err()
+        {
             tracing::warn!("the last statuses could not be written in time");
         }
         if let Err(error) = self.cx.membership.leave().await {

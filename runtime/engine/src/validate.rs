@@ -72,7 +72,12 @@ pub fn check(config: &Flat, registry: &Registry, worker: &Flat, unknown: Unknown
         Some(class) => {
             let found = registry.connector(class);
             if found.is_none() {
-                report.wrong(unknown_class(registry, PluginKind::Source, "connector.class", class));
+                report.wrong(unknown_class(
+                    registry,
+                    PluginKind::Source,
+                    "connector.class",
+                    class,
+                ));
             }
             found
         }
@@ -126,7 +131,11 @@ pub fn bad_name(name: &str) -> Option<String> {
             "Invalid value {name} for configuration name: String may not contain '/', '%' or '\\': such a connector could not be addressed"
         ));
     }
-    (name.len() > NAME_MAX).then(|| format!("Invalid value for configuration name: String may not be longer than {NAME_MAX} bytes"))
+    (name.len() > NAME_MAX).then(|| {
+        format!(
+            "Invalid value for configuration name: String may not be longer than {NAME_MAX} bytes"
+        )
+    })
 }
 
 /// The longest name of a connector (I6).
@@ -148,7 +157,12 @@ fn is_told(finding: &Finding, told: &[Finding]) -> bool {
     told.iter().any(|other| other.key == finding.key)
 }
 
-pub(super) fn unknown_class(registry: &Registry, kind: PluginKind, key: &str, class: &str) -> Finding {
+pub(super) fn unknown_class(
+    registry: &Registry,
+    kind: PluginKind,
+    key: &str,
+    class: &str,
+) -> Finding {
     let finding = Finding::new(key, format!("there is no plugin named {class:?}"));
     match registry.near(kind, class) {
         Some(near) => finding.suggest(format!("did you mean {near}?")),
@@ -166,7 +180,9 @@ fn check_topics(config: &Flat, report: &mut Report) {
     };
     match (topics.is_empty(), regex) {
         (true, None) => both("Must configure one of topics or topics.regex"),
-        (false, Some(_)) => both("topics and topics.regex are mutually exclusive options, but both are set."),
+        (false, Some(_)) => {
+            both("topics and topics.regex are mutually exclusive options, but both are set.")
+        }
         _ => {}
     }
     let dead_letters = get(config, "errors.deadletterqueue.topic.name");
@@ -180,9 +196,14 @@ fn check_topics(config: &Flat, report: &mut Report) {
         return;
     };
     match whole(regex) {
-        Err(error) => report.wrong(Finding::new("topics.regex", format!("Invalid value {regex} for configuration topics.regex: Invalid regex: {error}"))),
+        Err(error) => report.wrong(Finding::new(
+            "topics.regex",
+            format!("Invalid value {regex} for configuration topics.regex: Invalid regex: {error}"),
+        )),
         Ok(pattern) => {
-            if let Some(topic) = dead_letters.filter(|topic| pattern.is_match(topic).unwrap_or(false)) {
+            if let Some(topic) =
+                dead_letters.filter(|topic| pattern.is_match(topic).unwrap_or(false))
+            {
                 report.wrong(Finding::new("topics.regex", format!(
                     "The DLQ topic '{topic}' may not be matched by the regex for the topics ('topics.regex={regex}') consumed by the connector"
                 )));
@@ -205,23 +226,41 @@ fn refuse_unsupported(config: &Flat, connector: &Connector, report: &mut Report)
         }
     }
     let source = connector.direction() == Direction::Source;
-    if source && get(config, "exactly.once.support").is_some_and(|value| value.eq_ignore_ascii_case("required")) {
-        refuse("exactly.once.support", "sources deliver at least once: set it to requested or remove it");
+    if source
+        && get(config, "exactly.once.support")
+            .is_some_and(|value| value.eq_ignore_ascii_case("required"))
+    {
+        refuse(
+            "exactly.once.support",
+            "sources deliver at least once: set it to requested or remove it",
+        );
     }
     if source && get(config, "offsets.storage.topic").is_some() {
-        refuse("offsets.storage.topic", "offsets stand in the worker's offset.storage.topic: remove it");
+        refuse(
+            "offsets.storage.topic",
+            "offsets stand in the worker's offset.storage.topic: remove it",
+        );
     }
     let versions = config.keys().filter(|key| key.ends_with("plugin.version"));
     for key in versions.filter(|key| get(config, key).is_some()) {
-        refuse(key, "there is one version of each plugin, the worker's own: remove it");
+        refuse(
+            key,
+            "there is one version of each plugin, the worker's own: remove it",
+        );
     }
 }
 
 fn check_unknown(config: &Flat, known: &Definition, unknown: UnknownKeys, report: &mut Report) {
     let mut open = Definition::default();
-    let groups = ["producer.override.", "consumer.override.", "admin.override.", "topic.creation."];
+    let groups = [
+        "producer.override.",
+        "consumer.override.",
+        "admin.override.",
+        "topic.creation.",
+    ];
     open.keys = groups.into_iter().map(Key::new).collect();
-    open.keys.extend(["longshore.exactly.once", "tasks.max.enforce"].map(Key::new));
+    open.keys
+        .extend(["longshore.exactly.once", "tasks.max.enforce"].map(Key::new));
     let known = known.clone().and(open);
     let findings = known.unknown(config).into_iter();
     let findings = findings.filter(|finding| !is_told(finding, &report.findings));

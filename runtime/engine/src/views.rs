@@ -5,3 +5,6 @@ pub mod fold;
 pub mod offset;
 pub mod status;
 mod text;
+
+#[cfg(test)]
+mod recorded;

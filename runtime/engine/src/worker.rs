@@ -9,8 +9,8 @@ pub mod placeholder;
 mod settings;
 mod topics;
 
-pub use context::Logs;
 pub(crate) use context::Context;
+pub use context::Logs;
 pub(crate) use crew::{Crew, Ended};
 pub(crate) use launch::Launch;
 pub use placeholder::Placeholders;

@@ -109,36 +109,38 @@ impl Admin {
     ) -> Result<T> {
         let client = Arc::clone(&self.client);
         let bound = Bounded(ASK_MAX + Duration::from_secs(2));
-        run(op, bound, move || call(&client.0)).await.map_err(|error| {
-            // A refused login is known better than the time-out that follows it.
-            match (error.kind(), self.client.0.events().trouble()) {
-                (ErrorKind::Transient, Some(trouble)) => trouble,
-                (ErrorKind::Transient, None) => Error::transient(
-                    op,
-                    format!(
-                        "no broker answers at bootstrap.servers={}: {}",
-                        self.settings.bootstrap(),
-                        error.message()
+        run(op, bound, move || call(&client.0))
+            .await
+            .map_err(|error| {
+                // A refused login is known better than the time-out that follows it.
+                match (error.kind(), self.client.0.events().trouble()) {
+                    (ErrorKind::Transient, Some(trouble)) => trouble,
+                    (ErrorKind::Transient, None) => Error::transient(
+                        op,
+                        format!(
+                            "no broker answers at bootstrap.servers={}: {}",
+                            self.settings.bootstrap(),
+                            error.message()
+                        ),
                     ),
-                ),
-                _ => error,
-            }
-        })
+                    _ => error,
+                }
+            })
     }
 
     /// How many brokers the cluster has.
     pub async fn brokers(&self) -> Result<usize> {
-        self.ask("metadata", |client| {
-            Ok(all_topics(client)?.brokers().len())
-        })
-        .await
+        self.ask("metadata", |client| Ok(all_topics(client)?.brokers().len()))
+            .await
     }
 
     /// The cluster's id.
     pub async fn cluster_id(&self) -> Result<String> {
         self.ask("cluster_id", |client| {
             let id = client.consumer().client().fetch_cluster_id(ASK_MAX);
-            id.ok_or_else(|| Error::transient("cluster_id", "the broker did not tell its cluster's id"))
+            id.ok_or_else(|| {
+                Error::transient("cluster_id", "the broker did not tell its cluster's id")
+            })
         })
         .await
     }
@@ -210,7 +212,10 @@ impl Admin {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(Error::transient("create_topic", "the new topic has no leaders yet").with("topic", topic))
+        Err(
+            Error::transient("create_topic", "the new topic has no leaders yet")
+                .with("topic", topic),
+        )
     }
 
     /// Creates a worker's internal topics where they are missing, and checks those that exist.
@@ -297,9 +302,7 @@ impl Admin {
 
     /// The offsets that a group has committed.
     pub async fn committed(&self, group: &str) -> Result<TopicOffsets> {
-        let mut resolved = self
-            .settings
-            .resolve(Role::Consumer, &Properties::new())?;
+        let mut resolved = self.settings.resolve(Role::Consumer, &Properties::new())?;
         asking(&mut resolved, group);
         let topics = self.topics().await?;
         let asker = Asker(Handle::open(&resolved.config(), "committed")?);
@@ -362,7 +365,12 @@ impl Admin {
                     .map_err(|error| errors::from_client("end", error))?;
                 match element.offset() {
                     Offset::Offset(offset) => ends.push(offset),
-                    _ => return Err(Error::transient("end", "the broker did not tell the end of a partition")),
+                    _ => {
+                        return Err(Error::transient(
+                            "end",
+                            "the broker did not tell the end of a partition",
+                        ));
+                    }
                 }
             }
             Ok(ends)

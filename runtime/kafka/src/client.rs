@@ -75,12 +75,7 @@ impl ClientSettings {
         let mut special = Properties::new();
         resolved.lay(&self.common, role, "", &mut special)?;
         resolved.lay(own, role, prefix, &mut special)?;
-        resolved.lay(
-            overrides,
-            role,
-            &format!("{prefix}override."),
-            &mut special,
-        )?;
+        resolved.lay(overrides, role, &format!("{prefix}override."), &mut special)?;
         security::translate(&special, &mut resolved.native)?;
         resolved.finish(role, &special)?;
         Ok(resolved)
@@ -232,9 +227,11 @@ impl Resolved {
 
 fn allowed(full: &str, key: &str) -> Result<(Scope, Rule)> {
     match keys::rule(key) {
-        Some((_, Rule::Refused(reason))) => {
-            Err(Error::config("config", format!("{full} cannot be set: {reason}")).with("key", full))
-        }
+        Some((_, Rule::Refused(reason))) => Err(Error::config(
+            "config",
+            format!("{full} cannot be set: {reason}"),
+        )
+        .with("key", full)),
         Some(known) => Ok(known),
         None => {
             let hint = keys::nearest(key).map_or_else(String::new, |near| {
@@ -254,7 +251,10 @@ fn number(key: &str, value: &str) -> Result<i64> {
     value.parse().map_err(|_| {
         Error::config(
             "config",
-            format!("{key} must be a whole number, not {} characters of other text", value.len()),
+            format!(
+                "{key} must be a whole number, not {} characters of other text",
+                value.len()
+            ),
         )
         .with("key", key)
     })
@@ -300,7 +300,9 @@ fn assignors(value: &str) -> Result<String> {
             _ => {
                 return Err(Error::config(
                     "config",
-                    format!("partition.assignment.strategy: {class} is not supported: use cooperative-sticky, range or roundrobin"),
+                    format!(
+                        "partition.assignment.strategy: {class} is not supported: use cooperative-sticky, range or roundrobin"
+                    ),
                 ));
             }
         }

@@ -203,8 +203,15 @@ impl GroupConsumer {
     }
 
     async fn seek(&mut self, at: &TopicOffsets) -> Result<()> {
-        let owned: Vec<_> = at.iter().filter(|(at, _)| self.owned.contains(at)).collect();
-        let list = listed(owned.iter().map(|(at, offset)| (*at, Offset::Offset(**offset))))?;
+        let owned: Vec<_> = at
+            .iter()
+            .filter(|(at, _)| self.owned.contains(at))
+            .collect();
+        let list = listed(
+            owned
+                .iter()
+                .map(|(at, offset)| (*at, Offset::Offset(**offset))),
+        )?;
         if list.count() == 0 {
             return Ok(());
         }

@@ -93,7 +93,10 @@ pub(crate) fn fatal(code: Code, fatal: bool) -> Option<Error> {
     match errors::kind(code) {
         ErrorKind::Auth | ErrorKind::Fenced => Some(errors::coded("poll", code, "")),
         ErrorKind::Config
-            if !matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) =>
+            if !matches!(
+                code,
+                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
+            ) =>
         {
             Some(errors::coded("poll", code, ""))
         }

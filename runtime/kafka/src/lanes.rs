@@ -135,7 +135,9 @@ impl Lanes {
                 Some(error) => {
                     round.trouble.get_or_insert(error.with("partition", at));
                 }
-                None => tracing::warn!(partition = %at, code = ?code, "a partition cannot be read for now"),
+                None => {
+                    tracing::warn!(partition = %at, code = ?code, "a partition cannot be read for now")
+                }
             }
         }
         (drained.records, drained.bytes)

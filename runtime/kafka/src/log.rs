@@ -74,7 +74,8 @@ impl KafkaLog {
         let topic = &self.spec.topic;
         let partitions = self.admin.partitions(topic).await?;
         partitions.ok_or_else(|| {
-            Error::config("open", "the topic does not exist: create it, compacted").with("topic", topic)
+            Error::config("open", "the topic does not exist: create it, compacted")
+                .with("topic", topic)
         })
     }
 
@@ -99,7 +100,8 @@ impl KafkaLog {
         *writer = Writer::Doubtful;
         let result = self.transaction(&producer, &entries).await;
         // A record that was purged for a fence says only that it was purged.
-        let result = result.map_err(|error| producer::fatal("put", producer.client()).unwrap_or(error));
+        let result =
+            result.map_err(|error| producer::fatal("put", producer.client()).unwrap_or(error));
         match &result {
             Ok(_) => *writer = Writer::Open(producer),
             Err(error) if error.kind() == ErrorKind::Fenced => *writer = Writer::Fenced,
@@ -154,7 +156,9 @@ impl KafkaLog {
                         }
                     }
                     Err((error, _)) => {
-                        return Err(errors::from_client("put", error).with("topic", &self.spec.topic));
+                        return Err(
+                            errors::from_client("put", error).with("topic", &self.spec.topic)
+                        );
                     }
                 }
             }
@@ -210,6 +214,9 @@ async fn open_writer(settings: &ClientSettings, spec: &LogSpec) -> Result<Writer
     if id.is_some() {
         let init = producer.clone();
         run("init", Bounded(TRANSACTION_MAX * 2), move || {
+            // Without a connection the library looks for the coordinator only every half second: connect first.
+            // Whether that works is seen by the init itself.
+            let _ = init.client().fetch_metadata(None, TRANSACTION_MAX);
             init.init_transactions(TRANSACTION_MAX)
                 .map_err(|error| errors::from_client("init", error))
         })

@@ -138,7 +138,8 @@ impl Inner {
             self.producer.poll(POLL);
         }
         // Whoever waits for these records gets an error now: they may have been written or not.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer
+            .purge(PurgeConfig::default().queue().inflight());
         let _ = self.producer.flush(Duration::from_secs(1));
     }
 }

@@ -65,6 +65,8 @@ impl Reader {
             records_max: resolved.records_max.unwrap_or(RECORDS_MAX),
         };
         let mut list = Vec::with_capacity(starts.len());
+        let topics: std::collections::BTreeSet<_> =
+            starts.keys().map(|at| at.topic.clone()).collect();
         for (at, start) in starts {
             let (offset, position) = match start {
                 Start::Beginning => (Offset::Beginning, None),
@@ -76,7 +78,14 @@ impl Reader {
         }
         let list = listed(list.iter().map(|(at, offset)| (at, *offset)))?;
         let client = Arc::clone(&reader.client);
-        run("assign", Bounded::secs(30), move || {
+        run("assign", Bounded::secs(60), move || {
+            // A partition whose leader is unknown when it is assigned is looked at again only after half a second: learn the leaders
+            // first. Where that fails the assignment still stands, and the library goes on trying.
+            for topic in topics {
+                let _ = client
+                    .consumer()
+                    .fetch_metadata(Some(&topic), Duration::from_secs(10));
+            }
             client
                 .consumer()
                 .assign(&list)

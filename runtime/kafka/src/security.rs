@@ -182,16 +182,20 @@ mod tests {
         let login = login(text).expect("valid");
         assert_eq!(login.username, "al ice");
         assert_eq!(login.password, "p=\"w'");
-        let error = super::login("com.sun.security.auth.module.JndiLoginModule required a=\"s3cret\";")
-            .err()
-            .expect("another module");
+        let error =
+            super::login("com.sun.security.auth.module.JndiLoginModule required a=\"s3cret\";")
+                .err()
+                .expect("another module");
         assert!(!format!("{error:?}").contains("s3cret"));
     }
 
     #[test]
     fn stores_keep_their_meaning() {
         let map = |pairs: &[(&str, &str)]| -> Properties {
-            pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect()
         };
         let run = |pairs: &[(&str, &str)]| {
             let mut native = Properties::new();

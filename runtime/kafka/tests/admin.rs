@@ -34,12 +34,21 @@ async fn an_internal_topic_that_deletes_is_refused_with_the_cure() {
     let admin = Admin::connect(&cluster.settings).await.expect("connect");
     for policy in ["delete", "compact,delete"] {
         let name = unique("offsets");
-        cluster.create(&name, 25, &[("cleanup.policy", policy)]).await;
-        let refused = admin.ensure_internal(&[InternalTopic::offsets(&name)]).await;
+        cluster
+            .create(&name, 25, &[("cleanup.policy", policy)])
+            .await;
+        let refused = admin
+            .ensure_internal(&[InternalTopic::offsets(&name)])
+            .await;
         let error = refused.expect_err("it would lose offsets");
         assert_eq!(error.kind(), ErrorKind::Config);
         let text = error.to_string();
-        for part in [name.as_str(), "kafka-configs.sh", "cleanup.policy=compact", &cluster.bootstrap] {
+        for part in [
+            name.as_str(),
+            "kafka-configs.sh",
+            "cleanup.policy=compact",
+            &cluster.bootstrap,
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
@@ -50,8 +59,12 @@ async fn a_config_topic_with_several_partitions_is_refused() {
     let cluster = Cluster::start().await;
     let admin = Admin::connect(&cluster.settings).await.expect("connect");
     let name = unique("configs");
-    cluster.create(&name, 2, &[("cleanup.policy", "compact")]).await;
-    let refused = admin.ensure_internal(&[InternalTopic::configs(&name)]).await;
+    cluster
+        .create(&name, 2, &[("cleanup.policy", "compact")])
+        .await;
+    let refused = admin
+        .ensure_internal(&[InternalTopic::configs(&name)])
+        .await;
     let error = refused.expect_err("order would be lost");
     assert!(error.to_string().contains("exactly 1 partition"), "{error}");
 }
@@ -65,7 +78,13 @@ async fn a_topic_is_created_once() {
         replication: Some(3),
         config: map(&[("retention.ms", "86400000")]),
     };
-    assert!(cluster.bus.ensure_topic(spec.clone()).await.expect("created"));
+    assert!(
+        cluster
+            .bus
+            .ensure_topic(spec.clone())
+            .await
+            .expect("created")
+    );
     assert!(!cluster.bus.ensure_topic(spec.clone()).await.expect("there"));
     let mut producer = cluster.producer(&[]).await;
     let answers = send(&mut producer, vec![record(&spec.name.into(), 0, "x")]).await;
@@ -77,13 +96,22 @@ async fn a_cluster_that_does_not_answer_is_named() {
     let bus = KafkaBus::new(ClientSettings::new("127.0.0.1:1"));
     let error = bus.cluster_id().await.expect_err("nobody there");
     assert_eq!(error.kind(), ErrorKind::Transient);
-    assert!(error.to_string().contains("bootstrap.servers=127.0.0.1:1"), "{error}");
+    assert!(
+        error.to_string().contains("bootstrap.servers=127.0.0.1:1"),
+        "{error}"
+    );
 }
 
 #[test]
 fn overrides_pass_an_allow_list() {
     let check = |key: &str| check_overrides("producer.override.", &map(&[(key, "s3cret")]));
-    for key in ["linger.ms", "compression.type", "sasl.jaas.config", "max.request.size", "acks"] {
+    for key in [
+        "linger.ms",
+        "compression.type",
+        "sasl.jaas.config",
+        "max.request.size",
+        "acks",
+    ] {
         check(key).expect(key);
     }
     for key in [
@@ -100,11 +128,20 @@ fn overrides_pass_an_allow_list() {
     ] {
         let error = check(key).expect_err(key);
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(&format!("producer.override.{key}")));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("producer.override.{key}"))
+        );
         assert!(!format!("{error:?}").contains("s3cret"), "I8");
     }
     let error = check("lingerms").expect_err("a typo");
-    assert!(error.to_string().contains("did you mean producer.override.linger.ms?"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("did you mean producer.override.linger.ms?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -125,5 +162,8 @@ fn a_workers_settings_give_each_client_its_own() {
     assert_eq!(settings.consumer["max.poll.records"], "9");
     let bad = map(&[("producer.max.requst.size", "1")]);
     let error = ClientSettings::from_worker(&bad).expect_err("a typo");
-    assert!(error.to_string().contains("producer.max.request.size"), "{error}");
+    assert!(
+        error.to_string().contains("producer.max.request.size"),
+        "{error}"
+    );
 }

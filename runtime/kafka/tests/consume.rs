@@ -52,7 +52,12 @@ async fn nothing_is_delivered_before_start_and_start_decides_where() {
     let claimed = TopicOffsets::from([(at(&topic, 1), 7)]);
     consumer.start(&claimed).await.expect("start");
     let records = read(&mut consumer, 13).await;
-    let first = |p| records.iter().find(|r| r.at.partition == p).map(|r| r.at.offset);
+    let first = |p| {
+        records
+            .iter()
+            .find(|r| r.at.partition == p)
+            .map(|r| r.at.offset)
+    };
     assert_eq!((first(0), first(1)), (Some(0), Some(7)));
     consumer
         .seek(&TopicOffsets::from([(at(&topic, 0), 4)]))
@@ -124,7 +129,10 @@ async fn the_eager_protocol_works_too() {
     let topic = cluster.topic(2).await;
     fill(&cluster, &topic, 2, 5).await;
     let group = unique("g");
-    let range = [("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RangeAssignor")];
+    let range = [(
+        "partition.assignment.strategy",
+        "org.apache.kafka.clients.consumer.RangeAssignor",
+    )];
     let mut first = cluster.consumer(&group, &[&topic], &range).await;
     read(&mut first, 10).await;
     let all: TopicOffsets = (0..2).map(|p| (at(&topic, p), 5)).collect();
@@ -173,7 +181,10 @@ async fn a_member_that_nobody_polls_stays_and_answers_late() {
     let cluster = Cluster::start().await;
     let topic = cluster.topic(1).await;
     fill(&cluster, &topic, 1, 3).await;
-    let overrides = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000")];
+    let overrides = [
+        ("session.timeout.ms", "6000"),
+        ("max.poll.interval.ms", "6000"),
+    ];
     let mut consumer = cluster.consumer(&unique("g"), &[&topic], &overrides).await;
     read(&mut consumer, 3).await;
     // Longer than both: the client's thread polls, whatever the sink does.
@@ -186,7 +197,11 @@ async fn a_member_that_nobody_polls_stays_and_answers_late() {
 async fn a_regex_finds_its_topics() {
     let cluster = Cluster::start().await;
     let stem = unique("rx").replace('-', "_");
-    for name in [format!("{stem}_a1"), format!("{stem}_b2"), format!("{stem}_other")] {
+    for name in [
+        format!("{stem}_a1"),
+        format!("{stem}_b2"),
+        format!("{stem}_other"),
+    ] {
         cluster.create(&name, 1, &[]).await;
         fill(&cluster, &name.into(), 1, 2).await;
     }

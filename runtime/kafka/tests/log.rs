@@ -37,7 +37,10 @@ async fn replay(reader: &mut Box<dyn LogReader>, end: &[Version]) -> Vec<Entry> 
             entries.extend(tail.entries);
             for version in tail.positions {
                 let before = positions.insert(version.partition, version.offset);
-                assert!(before.is_none_or(|b| b < version.offset), "positions go forward");
+                assert!(
+                    before.is_none_or(|b| b < version.offset),
+                    "positions go forward"
+                );
             }
         }
     };
@@ -51,7 +54,9 @@ async fn replay(reader: &mut Box<dyn LogReader>, end: &[Version]) -> Vec<Entry> 
 async fn what_was_put_is_replayed_in_order_to_the_end_and_then_followed() {
     let cluster = Cluster::start().await;
     let topic = unique("log");
-    cluster.create(&topic, 5, &[("cleanup.policy", "compact")]).await;
+    cluster
+        .create(&topic, 5, &[("cleanup.policy", "compact")])
+        .await;
     let log = open(&cluster, &topic, None).await;
     let mut expected = BTreeMap::new();
     for n in 0..200 {
@@ -78,7 +83,10 @@ async fn what_was_put_is_replayed_in_order_to_the_end_and_then_followed() {
     let written = log.put(vec![entry("late", Some("x"))]).await.expect("put");
     let end: Vec<Version> = written
         .iter()
-        .map(|v| Version { offset: v.offset + 1, ..*v })
+        .map(|v| Version {
+            offset: v.offset + 1,
+            ..*v
+        })
         .collect();
     let late = replay(&mut reader, &end).await;
     assert_eq!(late.len(), 1);
@@ -89,9 +97,13 @@ async fn what_was_put_is_replayed_in_order_to_the_end_and_then_followed() {
 async fn positions_pass_transaction_markers() {
     let cluster = Cluster::start().await;
     let topic = unique("log");
-    cluster.create(&topic, 1, &[("cleanup.policy", "compact")]).await;
+    cluster
+        .create(&topic, 1, &[("cleanup.policy", "compact")])
+        .await;
     let log = open(&cluster, &topic, Some(&unique("id"))).await;
-    log.put(vec![entry("a", Some("1")), entry("b", Some("2"))]).await.expect("put");
+    log.put(vec![entry("a", Some("1")), entry("b", Some("2"))])
+        .await
+        .expect("put");
     log.put(vec![entry("c", Some("3"))]).await.expect("put");
     // Three entries and a marker for each of the two transactions: the last entry is not the end. The broker writes the last marker when it
     // likes to.
@@ -104,7 +116,9 @@ async fn positions_pass_transaction_markers() {
             assert_eq!(end[0].offset, 4);
         }
     };
-    let end = tokio::time::timeout(LONG, marked).await.expect("the last marker");
+    let end = tokio::time::timeout(LONG, marked)
+        .await
+        .expect("the last marker");
     let mut reader = log.reader().await.expect("reader");
     let entries = replay(&mut reader, &end).await;
     let keys: Vec<_> = entries.iter().map(|e| e.key.as_ref()).collect();
@@ -115,7 +129,9 @@ async fn positions_pass_transaction_markers() {
 async fn the_end_shows_what_stands_behind_a_dead_writers_open_transaction() {
     let cluster = Cluster::start().await;
     let topic = unique("log");
-    cluster.create(&topic, 1, &[("cleanup.policy", "compact")]).await;
+    cluster
+        .create(&topic, 1, &[("cleanup.policy", "compact")])
+        .await;
     let id = unique("id");
     let mut dead = cluster.transactional(&id, &topic).await.expect("init");
     dead.begin().await.expect("begin");
@@ -124,7 +140,10 @@ async fn the_end_shows_what_stands_behind_a_dead_writers_open_transaction() {
     never.key = common::bytes("never");
     common::all_ok(&common::send(&mut dead, vec![never]).await);
     let plain = open(&cluster, &topic, None).await;
-    plain.put(vec![entry("behind", Some("1"))]).await.expect("put");
+    plain
+        .put(vec![entry("behind", Some("1"))])
+        .await
+        .expect("put");
     // A read_committed reader sees nothing yet; the end must say that there is more.
     assert_eq!(plain.end().await.expect("end")[0].offset, 2);
     let mut reader = plain.reader().await.expect("reader");
@@ -141,14 +160,19 @@ async fn the_end_shows_what_stands_behind_a_dead_writers_open_transaction() {
 async fn a_fenced_writer_stays_fenced() {
     let cluster = Cluster::start().await;
     let topic = unique("log");
-    cluster.create(&topic, 1, &[("cleanup.policy", "compact")]).await;
+    cluster
+        .create(&topic, 1, &[("cleanup.policy", "compact")])
+        .await;
     let id = unique("id");
     let old = open(&cluster, &topic, Some(&id)).await;
     old.put(vec![entry("a", Some("1"))]).await.expect("put");
     let new = open(&cluster, &topic, Some(&id)).await;
     for _ in 0..2 {
         // I4: it must not take the id back.
-        let error = old.put(vec![entry("a", Some("2"))]).await.expect_err("fenced");
+        let error = old
+            .put(vec![entry("a", Some("2"))])
+            .await
+            .expect_err("fenced");
         assert_eq!(error.kind(), ErrorKind::Fenced, "{error:?}");
     }
     new.put(vec![entry("a", Some("3"))]).await.expect("put");
@@ -162,6 +186,9 @@ async fn a_missing_topic_is_named() {
         client_id: "log".to_owned(),
         transactional_id: None,
     };
-    let error = KafkaLog::open(&cluster.settings, spec).await.err().expect("missing");
+    let error = KafkaLog::open(&cluster.settings, spec)
+        .await
+        .err()
+        .expect("missing");
     assert_eq!(error.kind(), ErrorKind::Config);
 }

@@ -37,7 +37,9 @@ async fn a_full_queue_waits_and_drops_nothing() {
     let mut producer = cluster
         .producer(&[("queue.buffering.max.messages", "50"), ("linger.ms", "1")])
         .await;
-    let records = (0..2_000).map(|n| record(&topic, 0, &n.to_string())).collect();
+    let records = (0..2_000)
+        .map(|n| record(&topic, 0, &n.to_string()))
+        .collect();
     all_ok(&send(&mut producer, records).await);
     let mut consumer = cluster.consumer(&unique("g"), &[&topic], &[]).await;
     let read = read(&mut consumer, 2_000).await;
@@ -68,7 +70,9 @@ async fn a_record_that_is_too_large_fails_alone_and_says_what_to_raise() {
 async fn the_broker_refuses_a_record_and_the_receipt_tells() {
     let cluster = Cluster::start().await;
     let name = unique("small");
-    cluster.create(&name, 1, &[("max.message.bytes", "20000")]).await;
+    cluster
+        .create(&name, 1, &[("max.message.bytes", "20000")])
+        .await;
     let topic: Topic = name.into();
     let mut producer = cluster.producer(&[]).await;
     let mut large = record(&topic, 0, "");
@@ -150,7 +154,11 @@ async fn everything_of_a_record_survives_the_way_there_and_back() {
         assert_eq!(Some(read.at.offset), i64::try_from(offset).ok());
         match sent.timestamp {
             Some(_) => assert_eq!(read.record.timestamp, sent.timestamp),
-            None => assert!(read.record.timestamp.is_some_and(|ms| ms > 1_700_000_000_000)),
+            None => assert!(
+                read.record
+                    .timestamp
+                    .is_some_and(|ms| ms > 1_700_000_000_000)
+            ),
         }
     }
 }

@@ -21,7 +21,10 @@ async fn a_commit_shows_records_and_offsets_and_an_abort_hides_both() {
     all_ok(&answers);
     let lane = Bytes::from_static(b"[\"c\",{\"file\":\"f\"}]");
     let offset = Bytes::from_static(b"{\"position\":1}");
-    let entries = vec![(lane.clone(), Some(offset.clone())), (Bytes::from_static(b"old"), None)];
+    let entries = vec![
+        (lane.clone(), Some(offset.clone())),
+        (Bytes::from_static(b"old"), None),
+    ];
     producer.commit(entries).await.expect("commit");
     let mut consumer = cluster.consumer(&unique("g"), &[&data], &[]).await;
     let seen = read(&mut consumer, 1).await;
@@ -46,7 +49,11 @@ async fn the_last_to_open_an_id_owns_it() {
     // I4: the fenced producer learns it, and stays dead.
     let answers = send(&mut zombie, vec![record(&data, 0, "zombie")]).await;
     let committed = zombie.commit(Vec::new()).await.expect_err("fenced");
-    assert_eq!(committed.kind(), ErrorKind::Fenced, "{committed:?} after {answers:?}");
+    assert_eq!(
+        committed.kind(),
+        ErrorKind::Fenced,
+        "{committed:?} after {answers:?}"
+    );
     let again = zombie.begin().await.expect_err("dead");
     assert_eq!(again.kind(), ErrorKind::Fenced);
     let unsent = send(&mut zombie, vec![record(&data, 0, "zombie")]).await;
@@ -62,7 +69,10 @@ async fn the_last_to_open_an_id_owns_it() {
 async fn a_record_outside_of_a_transaction_is_refused() {
     let cluster = Cluster::start().await;
     let data = cluster.topic(1).await;
-    let mut producer = cluster.transactional(&unique("tx"), &data).await.expect("init");
+    let mut producer = cluster
+        .transactional(&unique("tx"), &data)
+        .await
+        .expect("init");
     let answers = send(&mut producer, vec![record(&data, 0, "early")]).await;
     assert!(answers[0].1.is_err());
 }

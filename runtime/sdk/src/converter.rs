@@ -15,7 +15,8 @@ pub enum Part {
     Headers,
 }
 
-/// A record of a batch that could not be converted; the record is left as it was.
+/// A record of a batch that could not be converted. After a failed decode it is as it was; after a failed encode the part that failed is null,
+/// so whoever needs the original keeps a copy.
 #[derive(Debug)]
 pub struct Unconverted {
     /// Index into the batch.

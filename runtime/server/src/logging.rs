@@ -7,7 +7,9 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 /// Starts logging to standard error. Standard output is for what commands print.
 pub(crate) fn start(logging: &Logging) -> Result<()> {
-    let filter = EnvFilter::try_new(&logging.log)
+    // The client library's own wrapper calls the end of a consumer an error; it says nothing that our own lines do not.
+    let quiet = "rdkafka::consumer=off";
+    let filter = EnvFilter::try_new(format!("{quiet},{}", logging.log))
         .with_context(|| format!("--log {:?} is no filter: try info, or longshore_engine=debug,info", logging.log))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);

@@ -96,6 +96,8 @@ impl Node {
         self.worker.shutdown().await;
         self.stop.cancel();
         while self.servers.join_next().await.is_some() {}
+        // The last owner of the clients goes before the broker that they talk to.
+        drop(self.control);
         if let Some(broker) = self.broker {
             broker.shutdown().await;
         }

@@ -22,24 +22,33 @@ pub(crate) async fn run(files: Vec<PathBuf>) -> Result<()> {
     let settings = checked(&files)?;
     let node = Node::start(settings.worker.as_ref()).await?;
     let mut owned = Owned::open(node.data_dir(), node.group())?;
-    let control = node.control().clone();
-    let in_step = async {
-        step(&control, &settings.connectors, &mut owned).await?;
-        let mut progress = progress::Progress::new(control.clone());
-        loop {
-            tokio::select! {
-                () = watch.changed() => reload(&files, &control, &mut owned).await?,
-                () = progress.tick() => {}
-            }
-        }
-    };
     let result = tokio::select! {
-        result = in_step => result,
+        result = keep_in_step(node.control().clone(), &files, &settings, &mut watch, &mut owned) => result,
         () = until_signal() => Ok(()),
         error = node.failed() => Err(error),
     };
     node.shutdown().await;
     result
+}
+
+/// Never returns but with an error.
+async fn keep_in_step(
+    control: Control,
+    files: &[PathBuf],
+    settings: &Settings,
+    watch: &mut Watch,
+    owned: &mut Owned,
+) -> Result<()> {
+    // Before its views are ready a worker does not know what it runs already.
+    control.ready().await;
+    step(&control, &settings.connectors, owned).await?;
+    let mut progress = progress::Progress::new(control.clone());
+    loop {
+        tokio::select! {
+            () = watch.changed() => reload(files, &control, owned).await?,
+            () = progress.tick() => {}
+        }
+    }
 }
 
 /// Reads and checks the files; findings go to standard error.

@@ -57,7 +57,8 @@ pub fn simulate(seed: u64) -> Tally {
         } else {
             plan.faults.calm();
             let done = async { tokio::time::timeout(Duration::from_secs(3600), last(&plan, &mut life_rng, &mut tally)).await };
-            runtime.block_on(done).expect("the last life, without faults, ends");
+            let ended = runtime.block_on(done);
+            assert!(ended.is_ok(), "the last life, without faults, does not end: {}", plan.world.describe());
         }
         drop(runtime);
     }

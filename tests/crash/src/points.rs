@@ -20,7 +20,7 @@ const ABORTED: i32 = 134;
 /// Records that no converter understands, written before every start.
 const POISON: usize = 20;
 
-/// Every named point that these connectors pass, with the latest hit at which a crash still comes soon.
+/// Every named point that these connectors pass, with the latest hit at which a crash still comes soon: a few lines become one batch of dead letters.
 pub const POINTS: [(&str, u32); 14] = [
     ("before-poll", 40),
     ("after-poll", 40),
@@ -33,8 +33,8 @@ pub const POINTS: [(&str, u32); 14] = [
     ("after-put", 20),
     ("before-flush", 5),
     ("after-flush", 5),
-    ("before-dead-letter", 10),
-    ("after-dead-letter", 10),
+    ("before-dead-letter", 1),
+    ("after-dead-letter", 1),
     ("on-assign", 2),
 ];
 

@@ -144,7 +144,7 @@ fn restart_in_order(home: &Home, worker: Worker, output: &Path, settled: usize) 
 }
 
 /// The file without its top-level `worker:` block.
-fn without_worker(yaml: &str) -> String {
+pub fn without_worker(yaml: &str) -> String {
     let mut inside = false;
     let kept = yaml.lines().filter(|line| {
         if !line.starts_with([' ', '#']) && !line.trim().is_empty() {

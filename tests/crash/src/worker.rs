@@ -32,9 +32,12 @@ impl Home {
 
     /// The same with further worker keys.
     pub fn with_keys(name: &str, more: &[(&str, &str)]) -> Result<Self> {
-        let outside = std::env::var("KAFKA_BOOTSTRAP")
-            .ok()
-            .filter(|outside| !outside.is_empty());
+        let outside = std::env::var("KAFKA_BOOTSTRAP").ok();
+        Self::with(name, outside.filter(|outside| !outside.is_empty()), more)
+    }
+
+    /// The same on the broker `outside`; `None` = embedded, whatever KAFKA_BOOTSTRAP says.
+    pub fn with(name: &str, outside: Option<String>, more: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("longshore-crash-")
             .tempdir()?;
@@ -96,6 +99,11 @@ impl Home {
         self.outside
             .clone()
             .unwrap_or_else(|| format!("127.0.0.1:{}", self.broker))
+    }
+
+    /// Where the REST API of a worker of this home is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rest)
     }
 
     /// Whether the broker is one that outlives this folder.
@@ -214,15 +222,23 @@ impl Worker {
     }
 
     /// SIGTERM, and an end in order: within a minute, with exit code 0.
-    pub fn stop(mut self) -> Result<()> {
-        self.process.signal(Signal::Terminate)?;
-        let status = self
-            .process
-            .wait(PATIENCE)?
-            .with_context(|| format!("longshore ignores SIGTERM:\n{}", self.process.log_tail()))?;
+    pub fn stop(self) -> Result<()> {
+        self.end(Signal::Terminate)
+    }
+
+    /// What Ctrl-C does, and an end in order.
+    pub fn interrupt(self) -> Result<()> {
+        self.end(Signal::Interrupt)
+    }
+
+    fn end(mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)?;
+        let status = self.process.wait(PATIENCE)?.with_context(|| {
+            format!("longshore ignores {signal:?}:\n{}", self.process.log_tail())
+        })?;
         ensure!(
             status.success(),
-            "after SIGTERM longshore ends with {status}:\n{}",
+            "after {signal:?} longshore ends with {status}:\n{}",
             self.process.log_tail()
         );
         Ok(())

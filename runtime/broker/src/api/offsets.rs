@@ -1,14 +1,18 @@
-//! OffsetCommit and OffsetFetch.
+//! OffsetCommit, OffsetFetch, OffsetDelete.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponsePartition, OffsetFetchResponseTopic,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use tokio::time::Instant;
 
@@ -197,6 +201,59 @@ pub(crate) fn fetch(node: &Node, version: i16, request: OffsetFetchRequest) -> O
                 }
             }
         }
+    }
+    answer
+}
+
+/// Forgets offsets of a group, but not of topics that its members read.
+pub(crate) fn delete(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    let group_id = request.group_id.to_string();
+    let group = node.groups.get(&group_id);
+    let state = group.as_ref().map(|group| group.state());
+    let mut answer = OffsetDeleteResponse::default();
+    if node.store().model().offsets(&group_id).is_none() && state.is_none() {
+        return answer.with_error_code(ResponseError::GroupIdNotFound.code());
+    }
+    if state
+        .as_ref()
+        .is_some_and(|s| !s.is_empty() && s.protocol_type.as_deref() != Some("consumer"))
+    {
+        return answer.with_error_code(ResponseError::NonEmptyGroup.code());
+    }
+    let mut places = Vec::new();
+    for topic in request.topics {
+        let read = state.as_ref().is_some_and(|s| s.subscribes(&topic.name));
+        let error = if read {
+            ResponseError::GroupSubscribedToTopic.code()
+        } else {
+            0
+        };
+        let mut rows = Vec::with_capacity(topic.partitions.len());
+        for p in &topic.partitions {
+            rows.push(
+                OffsetDeleteResponsePartition::default()
+                    .with_partition_index(p.partition_index)
+                    .with_error_code(error),
+            );
+            if !read {
+                places.push(Place {
+                    topic: topic.name.to_string(),
+                    partition: p.partition_index,
+                });
+            }
+        }
+        answer.topics.push(
+            OffsetDeleteResponseTopic::default()
+                .with_name(topic.name)
+                .with_partitions(rows),
+        );
+    }
+    if let Err(error) = node.store().commit(Entry::OffsetsDeleted {
+        group: group_id,
+        places,
+    }) {
+        tracing::error!(%error, "deleting offsets failed");
+        answer.error_code = ResponseError::KafkaStorageError.code();
     }
     answer
 }

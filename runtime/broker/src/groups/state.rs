@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use indexmap::IndexMap;
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
@@ -194,6 +194,15 @@ impl State {
         Ok(())
     }
 
+    /// Whether a member subscribes to `topic`, as far as its metadata can be read.
+    pub(crate) fn subscribes(&self, topic: &str) -> bool {
+        self.members.values().any(|m| {
+            m.protocols
+                .iter()
+                .any(|(_, metadata)| names_topic(metadata, topic))
+        })
+    }
+
     /// Whether this is a member of this very generation; says what is wrong if not.
     fn known(&self, who: &Who<'_>) -> Result<(), ResponseError> {
         if let Some(holder) = who.instance.and_then(|i| self.instances.get(i))
@@ -369,4 +378,25 @@ impl State {
             .chain(delay)
             .min()
     }
+}
+
+/// Whether a consumer's subscription (version, count, names, more) names `topic`.
+fn names_topic(subscription: &[u8], topic: &str) -> bool {
+    let mut rest = subscription;
+    let (Ok(_), Ok(count)) = (rest.try_get_i16(), rest.try_get_i32()) else {
+        return false;
+    };
+    for _ in 0..count {
+        let Ok(length) = rest.try_get_i16() else {
+            return false;
+        };
+        let Some(name) = rest.get(..usize::from(length as u16)) else {
+            return false;
+        };
+        if name == topic.as_bytes() {
+            return true;
+        }
+        rest = &rest[name.len()..];
+    }
+    false
 }

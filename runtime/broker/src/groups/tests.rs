@@ -375,3 +375,19 @@ fn an_initial_delay_gathers_members() {
     group.expire(now + Duration::from_secs(3));
     assert_eq!((joined(a).1.generation, joined(b).1.generation), (1, 1));
 }
+
+#[test]
+fn a_subscription_names_its_topics() {
+    let now = Instant::now();
+    let mut group = group();
+    let subscription = Bytes::from_static(&[0, 1, 0, 0, 0, 2, 0, 1, b'a', 0, 2, b'b', b'c', 0xff]);
+    drop(group.join(
+        Joining {
+            protocols: vec![("range".into(), subscription)],
+            ..joining("", None)
+        },
+        now,
+    ));
+    assert!(group.subscribes("a") && group.subscribes("bc"));
+    assert!(!group.subscribes("b") && !group.subscribes(""));
+}

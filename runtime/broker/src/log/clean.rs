@@ -171,6 +171,11 @@ impl Plan {
             out.segment.next_offset = segment.next_offset;
             out.segment.first_append_ms = out.segment.first_append_ms.and(segment.first_append_ms);
         }
+        for new in &mut replacements {
+            // Here, not under the log's lock: the disk may take its time.
+            new.segment.sync()?;
+            new.segment.seal();
+        }
         let next_horizon = copy.next_horizon();
         let replaced = self
             .segments

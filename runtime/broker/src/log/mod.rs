@@ -203,7 +203,7 @@ impl Log {
     fn roll(&mut self) -> io::Result<()> {
         let next = Segment::create(self.dir.as_deref(), self.end())?;
         if let Some(active) = self.segments.last_mut() {
-            active.set_active(false)?;
+            active.seal();
         }
         self.segments.push(next);
         Ok(())
@@ -234,6 +234,11 @@ impl Log {
         {
             tracing::warn!(dir = %dir.display(), %error, "files of a deleted partition stay behind");
         }
+    }
+
+    /// The topic is gone.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
     }
 
     /// Hands the active segment to the disk.

@@ -54,9 +54,6 @@ impl Log {
         if log.segments.is_empty() {
             log.segments.push(Segment::create(Some(dir), start)?);
         }
-        if let Some(active) = log.segments.last_mut() {
-            active.set_active(true)?;
-        }
         log.start = log.start.max(log.segments[0].base_offset).min(log.end());
         log.producers.expire(0);
         Ok(log)

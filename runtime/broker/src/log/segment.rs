@@ -17,7 +17,7 @@ const WINDOW: usize = 4 * 1024;
 #[derive(Debug)]
 enum Body {
     Memory(Vec<u8>),
-    /// Only the active segment keeps its file open; older ones are opened when they are read.
+    /// Only a segment that is written to keeps its file open; others are opened when they are read.
     Disk {
         path: PathBuf,
         open: Option<File>,
@@ -46,19 +46,7 @@ pub(crate) fn file_name(base_offset: i64) -> String {
 impl Segment {
     /// A new, empty segment; in `dir` when there is one.
     pub(crate) fn create(dir: Option<&Path>, base_offset: i64) -> io::Result<Segment> {
-        let body = match dir {
-            None => Body::Memory(Vec::new()),
-            Some(dir) => {
-                let path = dir.join(file_name(base_offset));
-                let file = open_for_append(&path)?;
-                file.set_len(0)?;
-                Body::Disk {
-                    path,
-                    open: Some(file),
-                }
-            }
-        };
-        Ok(Segment::over(body, base_offset, 0))
+        Segment::create_at(dir.map(|dir| dir.join(file_name(base_offset))), base_offset)
     }
 
     /// An existing file; recovery notes its batches next.
@@ -83,19 +71,12 @@ impl Segment {
         }
     }
 
-    /// Makes the segment ready for appends (or not any more: the file is closed).
-    pub(crate) fn set_active(&mut self, active: bool) -> io::Result<()> {
-        if let Body::Disk { path, open } = &mut self.body {
-            *open = match (active, open.take()) {
-                (true, None) => Some(open_for_append(path)?),
-                (true, file) => file,
-                (false, _) => None,
-            };
+    /// Nothing is appended any more: the file is closed, spare memory given back.
+    pub(crate) fn seal(&mut self) {
+        match &mut self.body {
+            Body::Memory(bytes) => bytes.shrink_to_fit(),
+            Body::Disk { open, .. } => *open = None,
         }
-        if let (false, Body::Memory(bytes)) = (active, &mut self.body) {
-            bytes.shrink_to_fit();
-        }
-        Ok(())
     }
 
     /// Appends one batch at `header.base_offset`, patching its offset; on error the segment is as before.
@@ -288,17 +269,13 @@ impl Segment {
         Ok(())
     }
 
-    /// A segment in a file of any name, for the cleaner's output.
+    /// The same in a file of any name, for the cleaner's output.
     pub(crate) fn create_at(path: Option<PathBuf>, base_offset: i64) -> io::Result<Segment> {
         let body = match path {
             None => Body::Memory(Vec::new()),
             Some(path) => {
-                let file = open_for_append(&path)?;
-                file.set_len(0)?;
-                Body::Disk {
-                    path,
-                    open: Some(file),
-                }
+                open_for_append(&path)?.set_len(0)?;
+                Body::Disk { path, open: None }
             }
         };
         Ok(Segment::over(body, base_offset, 0))

@@ -26,14 +26,13 @@ fn swap_path(dir: &Path, from: i64, to: i64) -> PathBuf {
     dir.join(format!("{from:020}-{to:020}.swap"))
 }
 
-/// Puts the replacements in the place of `old` on disk; the caller holds the log's lock.
+/// Puts the replacements (synced before) in the place of `old` on disk; the caller holds the log's lock.
 pub(crate) fn replace(
     dir: &Path,
     replacements: &mut [Replacement],
     old: Vec<Segment>,
 ) -> io::Result<()> {
     for new in replacements.iter_mut() {
-        new.segment.sync()?;
         new.segment.rename(swap_path(dir, new.from, new.to))?;
     }
     for segment in old {
@@ -41,7 +40,6 @@ pub(crate) fn replace(
     }
     for new in replacements {
         new.segment.rename(dir.join(file_name(new.from)))?;
-        new.segment.set_active(false)?;
     }
     Ok(())
 }

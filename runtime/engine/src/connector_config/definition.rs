@@ -101,9 +101,18 @@ fn key(name: &str, kind: KeyType, importance: Importance) -> Draft {
     key.importance = importance;
     key.shape = match kind {
         Boolean => Shape::Bool,
-        Int => Shape::Int { min: i32::MIN.into(), max: i32::MAX.into() },
-        Short => Shape::Int { min: i16::MIN.into(), max: i16::MAX.into() },
-        Long => Shape::Int { min: i64::MIN.into(), max: i64::MAX.into() },
+        Int => Shape::Int {
+            min: i32::MIN.into(),
+            max: i32::MAX.into(),
+        },
+        Short => Shape::Int {
+            min: i16::MIN.into(),
+            max: i16::MAX.into(),
+        },
+        Long => Shape::Int {
+            min: i64::MIN.into(),
+            max: i64::MAX.into(),
+        },
         _ => Shape::TEXT,
     };
     Draft(key)

@@ -29,7 +29,9 @@ impl TopicCreation {
         let groups = list(config, "topic.creation.groups");
         let names = groups.into_iter().filter(|group| *group != "default");
         let groups: Vec<&str> = names.collect();
-        let told = config.keys().any(|key| key.starts_with("topic.creation.default."));
+        let told = config
+            .keys()
+            .any(|key| key.starts_with("topic.creation.default."));
         if groups.is_empty() && !told {
             return Ok(None);
         }

@@ -1,6 +1,9 @@
 //! Offsets of connectors: of a source from the offset view, of a sink from its group.
 
-use super::{ConnectorOffset, ConnectorOffsets, Control, ControlError, ControlErrorKind, ControlResult, TargetState};
+use super::{
+    ConnectorOffset, ConnectorOffsets, Control, ControlError, ControlErrorKind, ControlResult,
+    TargetState,
+};
 use crate::{
     connector_config::{get, group_of},
     views::config::Connector,
@@ -13,7 +16,10 @@ impl Control {
     pub async fn offsets(&self, name: &str) -> ControlResult<ConnectorOffsets> {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         self.in_time("reading a connector's offsets", async {
-            match self.plugin(&connector.config).map(crate::registry::Connector::direction) {
+            match self
+                .plugin(&connector.config)
+                .map(crate::registry::Connector::direction)
+            {
                 Some(Direction::Sink) => self.sink_offsets(name, &connector).await,
                 _ => self.source_offsets(name).await,
             }
@@ -22,7 +28,8 @@ impl Control {
     }
     async fn source_offsets(&self, name: &str) -> ControlResult<ConnectorOffsets> {
         let refreshed = self.cx.offsets.refresh().await;
-        refreshed.map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+        refreshed
+            .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
         let stored = self.cx.offsets.read(|stored| stored.of(name));
         let parse = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
         let offsets = stored.iter().filter_map(|(lane, offset)| {
@@ -35,7 +42,11 @@ impl Control {
             offsets: offsets.collect(),
         })
     }
-    async fn sink_offsets(&self, name: &str, connector: &Connector) -> ControlResult<ConnectorOffsets> {
+    async fn sink_offsets(
+        &self,
+        name: &str,
+        connector: &Connector,
+    ) -> ControlResult<ConnectorOffsets> {
         let group = match get(&connector.config, "consumer.override.group.id") {
             Some(own) => own.to_owned(),
             None => group_of(name),
@@ -52,17 +63,28 @@ impl Control {
         })
     }
     /// Alters offsets of a STOPPED source; an offset of null resets its partition. Answers the message.
-    pub async fn alter_offsets(&self, name: &str, offsets: ConnectorOffsets) -> ControlResult<String> {
+    pub async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: ConnectorOffsets,
+    ) -> ControlResult<String> {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         if offsets.offsets.is_empty() {
-            return Err(ControlError::invalid("Partitions / offsets need to be provided for an alter offsets request").at("offsets"));
+            return Err(ControlError::invalid(
+                "Partitions / offsets need to be provided for an alter offsets request",
+            )
+            .at("offsets"));
         }
         self.must_be_changeable(name, &connector)?;
         for (at, entry) in offsets.offsets.iter().enumerate() {
             check_shape(at, entry)?;
         }
         self.in_time("altering a connector's offsets", async {
-            self.cx.offsets.refresh().await.map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+            self.cx
+                .offsets
+                .refresh()
+                .await
+                .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
             // Duplicate partitions: the last wins, as it is the last record of its key.
             let entries = self.cx.offsets.read(|stored| {
                 let altered = offsets.offsets.iter();
@@ -74,7 +96,9 @@ impl Control {
                     .collect()
             });
             let written = self.cx.offsets.put(entries).await;
-            written.map_err(|error| ControlError::of_log("Failed to write to the offset topic", &error))
+            written.map_err(|error| {
+                ControlError::of_log("Failed to write to the offset topic", &error)
+            })
         })
         .await?;
         Ok("The offsets for this connector have been altered successfully".to_owned())
@@ -84,10 +108,16 @@ impl Control {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         self.must_be_changeable(name, &connector)?;
         self.in_time("resetting a connector's offsets", async {
-            self.cx.offsets.refresh().await.map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+            self.cx
+                .offsets
+                .refresh()
+                .await
+                .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
             let entries = self.cx.offsets.read(|stored| stored.reset(name));
             let written = self.cx.offsets.put(entries).await;
-            written.map_err(|error| ControlError::of_log("Failed to write to the offset topic", &error))
+            written.map_err(|error| {
+                ControlError::of_log("Failed to write to the offset topic", &error)
+            })
         })
         .await?;
         Ok("The offsets for this connector have been reset successfully".to_owned())
@@ -102,9 +132,14 @@ impl Control {
         }
         if self.cx.live.any_of(name) {
             let text = "Cannot complete request because of a conflicting operation: the connector's tasks are still stopping";
-            return Err(ControlError::new(ControlErrorKind::Conflict, text).suggest("try again in a moment"));
+            return Err(ControlError::new(ControlErrorKind::Conflict, text)
+                .suggest("try again in a moment"));
         }
-        if self.plugin(&connector.config).map(crate::registry::Connector::direction) == Some(Direction::Sink) {
+        if self
+            .plugin(&connector.config)
+            .map(crate::registry::Connector::direction)
+            == Some(Direction::Sink)
+        {
             return Err(ControlError::invalid(format!("Altering the offsets of the sink connector {name} is not supported"))
                 .suggest("use kafka-consumer-groups --reset-offsets on its consumer group while it is STOPPED"));
         }
@@ -119,10 +154,15 @@ fn check_shape(at: usize, entry: &ConnectorOffset) -> ControlResult<()> {
     }
     match &entry.offset {
         Value::Null => Ok(()),
-        Value::Object(fields) => match fields.iter().find(|(_, value)| value.is_object() || value.is_array()) {
+        Value::Object(fields) => match fields
+            .iter()
+            .find(|(_, value)| value.is_object() || value.is_array())
+        {
             Some((name, value)) => {
                 let kind = if value.is_object() { "MAP" } else { "ARRAY" };
-                let text = format!("Offsets may only contain primitive types as values, but field {name} contains {kind}");
+                let text = format!(
+                    "Offsets may only contain primitive types as values, but field {name} contains {kind}"
+                );
                 Err(ControlError::invalid(text).at(format!("offsets[{at}].offset.{name}")))
             }
             None => Ok(()),

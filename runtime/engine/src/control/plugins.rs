@@ -4,7 +4,10 @@ use super::{Control, ControlError, ControlResult, PluginExtra, PluginInfo, Plugi
 use crate::{registry::simple, validate};
 use longshore_sdk::{
     Direction,
-    config::{Flat, info::{ConfigInfos, ConfigKeyInfo}},
+    config::{
+        Flat,
+        info::{ConfigInfos, ConfigKeyInfo},
+    },
 };
 
 impl Control {
@@ -48,12 +51,18 @@ impl Control {
     pub async fn validate(&self, class: &str, config: Flat) -> ControlResult<ConfigInfos> {
         let included = config.get("connector.class").map_or("", String::as_str);
         if config.contains_key("connector.class") && !self.same_class(included, class) {
-            let text = format!("Included connector type {included} does not match request type {class}");
+            let text =
+                format!("Included connector type {included} does not match request type {class}");
             return Err(ControlError::invalid(text).at("connector.class"));
         }
         self.known_class(&config)?;
         let settings = &self.cx.settings;
-        let mut report = validate::check(&config, &self.cx.registry, &settings.converters, settings.unknown_keys);
+        let mut report = validate::check(
+            &config,
+            &self.cx.registry,
+            &settings.converters,
+            settings.unknown_keys,
+        );
         if report.is_ok() {
             report.findings = self.live_findings(&config).await;
         }
@@ -61,8 +70,14 @@ impl Control {
     }
     /// Whether a path means the class of a config: the end of its name, its simple name without Connector, or another name of the same plugin.
     fn same_class(&self, included: &str, path: &str) -> bool {
-        let by_name = included.ends_with(path) || simple(included).strip_suffix("Connector") == Some(path);
-        let tag = |class: &str| self.cx.registry.connector(class).map(|found| found.plugin().name);
+        let by_name =
+            included.ends_with(path) || simple(included).strip_suffix("Connector") == Some(path);
+        let tag = |class: &str| {
+            self.cx
+                .registry
+                .connector(class)
+                .map(|found| found.plugin().name)
+        };
         by_name || (tag(included).is_some() && tag(included) == tag(path))
     }
 }

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 impl Control {
     /// The names of all connectors, sorted.
     pub fn connectors(&self) -> Vec<String> {
-        let names = |configs: &crate::views::config::Configs| configs.names().map(str::to_owned).collect();
+        let names =
+            |configs: &crate::views::config::Configs| configs.names().map(str::to_owned).collect();
         self.cx.config.read(names)
     }
     /// A connector with its config and tasks.
@@ -30,7 +31,9 @@ impl Control {
         ConnectorInfo {
             name: name.to_owned(),
             config: connector.config.as_ref().clone(),
-            tasks: numbers(connector).map(|task| task_name(name, task)).collect(),
+            tasks: numbers(connector)
+                .map(|task| task_name(name, task))
+                .collect(),
             kind: self.kind(&connector.config),
         }
     }
@@ -53,14 +56,20 @@ impl Control {
     pub fn status(&self, name: &str) -> ControlResult<ConnectorStateInfo> {
         let unknown = || format!("No status found for connector {name}");
         let connector = self.find(name, unknown)?;
-        let status = self.cx.status.connector(name).ok_or_else(|| ControlError::not_found(unknown()))?;
+        let status = self
+            .cx
+            .status
+            .connector(name)
+            .ok_or_else(|| ControlError::not_found(unknown()))?;
         let statuses = self.cx.status.tasks(name);
         let tasks: Vec<TaskStateInfo> = numbers(&connector)
             .filter_map(|task| Some(self.task_state(name, task, statuses.get(&task)?.clone())))
             .collect();
         let finished = !tasks.is_empty()
             && status.state == State::Paused
-            && tasks.iter().all(|task| self.cx.live.is_finished(&TaskId::new(name, task.id)));
+            && tasks
+                .iter()
+                .all(|task| self.cx.live.is_finished(&TaskId::new(name, task.id)));
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             connector: ConnectorState {
@@ -92,9 +101,18 @@ impl Control {
     pub fn task_status(&self, name: &str, task: i32) -> ControlResult<TaskStateInfo> {
         let unknown = || ControlError::not_found(format!("No status found for task {name}-{task}"));
         let number = u32::try_from(task).map_err(|_| unknown())?;
-        let connector = self.cx.config.read(|configs| configs.get(name)).ok_or_else(unknown)?;
+        let connector = self
+            .cx
+            .config
+            .read(|configs| configs.get(name))
+            .ok_or_else(unknown)?;
         let wanted = numbers(&connector).any(|wanted| wanted == number);
-        let status = self.cx.status.tasks(name).remove(&number).filter(|_| wanted);
+        let status = self
+            .cx
+            .status
+            .tasks(name)
+            .remove(&number)
+            .filter(|_| wanted);
         Ok(self.task_state(name, number, status.ok_or_else(unknown)?))
     }
     /// The topics that a connector used since the last reset; empty for an unknown one.

@@ -9,7 +9,10 @@ use crate::{
     supervisor::Request,
     task::TaskId,
     validate,
-    views::config::{Connector, records::{self, Pair}},
+    views::config::{
+        Connector,
+        records::{self, Pair},
+    },
 };
 use longshore_sdk::config::{Flat, info::HIDDEN, looks_secret};
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,7 +23,12 @@ const CHECK_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Control {
     /// Creates a connector. `name` is trimmed; `config` may hold the same name or none.
-    pub async fn create(&self, name: &str, config: Flat, initial: TargetState) -> ControlResult<ConnectorInfo> {
+    pub async fn create(
+        &self,
+        name: &str,
+        config: Flat,
+        initial: TargetState,
+    ) -> ControlResult<ConnectorInfo> {
         let name = name.trim();
         let config = named(name, config)?;
         self.judge(&config).await?;
@@ -30,9 +38,11 @@ impl Control {
                 let text = format!("Connector {name} already exists");
                 return Err(ControlError::new(ControlErrorKind::Conflict, text));
             }
-            let target = (initial != TargetState::Started).then(|| records::target_state(name, initial));
+            let target =
+                (initial != TargetState::Started).then(|| records::target_state(name, initial));
             let record = records::connector(name, records::entries(&config));
-            self.put(target.into_iter().chain([record]).collect()).await?;
+            self.put(target.into_iter().chain([record]).collect())
+                .await?;
             Ok(ConnectorInfo {
                 name: name.to_owned(),
                 tasks: Vec::new(),
@@ -48,7 +58,10 @@ impl Control {
         let before = self.cx.config.read(|configs| configs.get(name));
         if let Some(same) = before.filter(|before| *before.config == config) {
             let info = self.info_of(name, &same);
-            return Ok(Stored { created: false, info });
+            return Ok(Stored {
+                created: false,
+                info,
+            });
         }
         self.judge(&config).await?;
         self.in_time("writing a connector's config", async {
@@ -58,7 +71,11 @@ impl Control {
         .await
     }
     /// Changes some keys; `None` removes one.
-    pub async fn patch_config(&self, name: &str, patch: BTreeMap<String, Option<String>>) -> ControlResult<ConnectorInfo> {
+    pub async fn patch_config(
+        &self,
+        name: &str,
+        patch: BTreeMap<String, Option<String>>,
+    ) -> ControlResult<ConnectorInfo> {
         let patched = |before: &Connector| {
             let mut config = before.config.as_ref().clone();
             for (key, value) in patch.clone() {
@@ -86,11 +103,16 @@ impl Control {
     }
     async fn store(&self, name: &str, config: &Flat) -> ControlResult<Stored> {
         let created = !self.cx.config.read(|configs| configs.contains(name));
-        self.put(vec![records::connector(name, records::entries(config))]).await?;
+        self.put(vec![records::connector(name, records::entries(config))])
+            .await?;
         let mut info = match self.cx.config.read(|configs| configs.get(name)) {
             Some(connector) => self.info_of(name, &connector),
             // Deleted by somebody else at once.
-            None => return Err(ControlError::not_found(format!("Connector {name} not found"))),
+            None => {
+                return Err(ControlError::not_found(format!(
+                    "Connector {name} not found"
+                )));
+            }
         };
         if created {
             info.tasks.clear();
@@ -121,7 +143,12 @@ impl Control {
         .await
     }
     /// Restarts a connector, and tasks where asked. `None` = 204; `Some` = 202 with this body.
-    pub async fn restart(&self, name: &str, include_tasks: bool, only_failed: bool) -> ControlResult<Option<ConnectorStateInfo>> {
+    pub async fn restart(
+        &self,
+        name: &str,
+        include_tasks: bool,
+        only_failed: bool,
+    ) -> ControlResult<Option<ConnectorStateInfo>> {
         let connector = self.find(name, || format!("Unknown connector: {name}"))?;
         if !include_tasks && !only_failed {
             self.restart_alone(name).await?;
@@ -131,25 +158,38 @@ impl Control {
             ControlError::not_found(format!("Status for connector {name} not found"))
         })?;
         self.in_time("writing a restart request", async {
-            self.put(vec![records::restart(name, include_tasks, only_failed)]).await
+            self.put(vec![records::restart(name, include_tasks, only_failed)])
+                .await
         })
         .await?;
-        Ok(Some(restarting(before, &connector, include_tasks, only_failed)))
+        Ok(Some(restarting(
+            before,
+            &connector,
+            include_tasks,
+            only_failed,
+        )))
     }
     /// Without flags the outcome is waited for.
     async fn restart_alone(&self, name: &str) -> ControlResult<()> {
         let (answer, outcome) = oneshot::channel();
         self.in_time("restarting a connector", async {
             let request = Request::RestartConnector(Arc::from(name), answer);
-            self.cx.requests.ask(request).await.map_err(|()| shut_down())?;
+            self.cx
+                .requests
+                .ask(request)
+                .await
+                .map_err(|()| shut_down())?;
             match outcome.await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) => {
                     let text = format!("Failed to start connector: {name}");
-                    Err(ControlError::new(ControlErrorKind::Bug, text).suggest("its status shows why"))
+                    Err(ControlError::new(ControlErrorKind::Bug, text)
+                        .suggest("its status shows why"))
                 }
                 // It was deleted meanwhile, or the worker shuts down.
-                Err(_) => Err(ControlError::not_found(format!("Unknown connector: {name}"))),
+                Err(_) => Err(ControlError::not_found(format!(
+                    "Unknown connector: {name}"
+                ))),
             }
         })
         .await
@@ -165,7 +205,11 @@ impl Control {
         let (answer, outcome) = oneshot::channel();
         self.in_time("restarting a task", async {
             let request = Request::RestartTask(TaskId::new(name, number), answer);
-            self.cx.requests.ask(request).await.map_err(|()| shut_down())?;
+            self.cx
+                .requests
+                .ask(request)
+                .await
+                .map_err(|()| shut_down())?;
             outcome.await.map_err(|_| shut_down())
         })
         .await
@@ -173,7 +217,11 @@ impl Control {
     /// Forgets the topics that a connector used.
     pub async fn topics_reset(&self, name: &str) -> ControlResult<()> {
         if !self.topic_tracking() || !self.topic_tracking_reset() {
-            let text = if self.topic_tracking() { "Topic tracking reset is disabled." } else { "Topic tracking is disabled." };
+            let text = if self.topic_tracking() {
+                "Topic tracking reset is disabled."
+            } else {
+                "Topic tracking is disabled."
+            };
             return Err(ControlError::invalid(text));
         }
         self.cx.status.forget_topics(name);
@@ -190,15 +238,31 @@ impl Control {
     /// Refuses a config that could not run: 400 with every finding.
     async fn judge(&self, config: &Flat) -> ControlResult<()> {
         self.known_class(config)?;
-        let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        let bytes: usize = config
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 6)
+            .sum();
         let max = self.cx.settings.config_bytes_max;
         if bytes > max {
-            let text = format!("The connector's config has about {bytes} bytes, at most {max} can be stored");
+            let text = format!(
+                "The connector's config has about {bytes} bytes, at most {max} can be stored"
+            );
             return Err(ControlError::new(ControlErrorKind::TooLarge, text));
         }
-        let mut report = validate::check(config, &self.cx.registry, &self.cx.settings.converters, self.cx.settings.unknown_keys);
+        let mut report = validate::check(
+            config,
+            &self.cx.registry,
+            &self.cx.settings.converters,
+            self.cx.settings.unknown_keys,
+        );
         for warning in &report.warnings {
-            tracing::warn!(connector = get(config, "name"), key = warning.key, problem = warning.problem, suggestion = warning.suggestion, "odd key");
+            tracing::warn!(
+                connector = get(config, "name"),
+                key = warning.key,
+                problem = warning.problem,
+                suggestion = warning.suggestion,
+                "odd key"
+            );
         }
         if report.is_ok() {
             report.findings = self.live_findings(config).await;
@@ -214,7 +278,11 @@ impl Control {
             texts.join("\n"),
         ));
         error = error.at(&first.key);
-        Err(if first.suggestion.is_empty() { error } else { error.suggest(&first.suggestion) })
+        Err(if first.suggestion.is_empty() {
+            error
+        } else {
+            error.suggest(&first.suggestion)
+        })
     }
 
     /// What the connector finds when it looks at the system.
@@ -233,7 +301,10 @@ impl Control {
         };
         let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved)).await;
         checked.unwrap_or_else(|_| {
-            let text = format!("the connector's check of the system took longer than {} s", CHECK_MAX.as_secs());
+            let text = format!(
+                "the connector's check of the system took longer than {} s",
+                CHECK_MAX.as_secs()
+            );
             vec![Finding::new("connector.class", text)]
         })
     }
@@ -241,21 +312,38 @@ impl Control {
     /// 400 unless the config names a connector that is there, in Kafka Connect's words.
     pub(super) fn known_class(&self, config: &Flat) -> ControlResult<()> {
         let Some(class) = config.get("connector.class") else {
-            let text = format!("Connector config {} contains no connector type", java_map(config));
+            let text = format!(
+                "Connector config {} contains no connector type",
+                java_map(config)
+            );
             return Err(ControlError::invalid(text).at("connector.class"));
         };
         if self.cx.registry.connector(class).is_some() {
             return Ok(());
         }
-        let all = self.cx.registry.connectors().iter().map(|connector| connector.plugin());
+        let all = self
+            .cx
+            .registry
+            .connectors()
+            .iter()
+            .map(|connector| connector.plugin());
         let listed: Vec<String> = all
-            .map(|plugin| format!("{} (version {})", plugin.aliases.first().unwrap_or(&plugin.name), plugin.version))
+            .map(|plugin| {
+                format!(
+                    "{} (version {})",
+                    plugin.aliases.first().unwrap_or(&plugin.name),
+                    plugin.version
+                )
+            })
             .collect();
         let error = ControlError::invalid(format!(
             "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}",
             listed.join(", ")
         ));
-        let near = self.cx.registry.near(crate::registry::PluginKind::Source, class);
+        let near = self
+            .cx
+            .registry
+            .near(crate::registry::PluginKind::Source, class);
         let error = error.at("connector.class");
         Err(match near {
             Some(near) => error.suggest(format!("did you mean {near}?")),
@@ -266,8 +354,13 @@ impl Control {
 
 /// The config with its name in it. A name of its own must be the same.
 fn named(name: &str, mut config: Flat) -> ControlResult<Flat> {
-    if let Some(own) = config.get("name").filter(|own| !own.is_empty() && *own != name) {
-        let text = format!("Connector name configuration ({own}) doesn't match connector name in the URL ({name})");
+    if let Some(own) = config
+        .get("name")
+        .filter(|own| !own.is_empty() && *own != name)
+    {
+        let text = format!(
+            "Connector name configuration ({own}) doesn't match connector name in the URL ({name})"
+        );
         return Err(ControlError::invalid(text).at("name"));
     }
     config.insert("name".to_owned(), name.to_owned());
@@ -288,13 +381,21 @@ fn shut_down() -> ControlError {
 }
 
 /// The state that a restart answers: what it starts anew is RESTARTING, with the old trace, as in Kafka Connect.
-fn restarting(mut state: ConnectorStateInfo, connector: &Connector, include_tasks: bool, only_failed: bool) -> ConnectorStateInfo {
+fn restarting(
+    mut state: ConnectorStateInfo,
+    connector: &Connector,
+    include_tasks: bool,
+    only_failed: bool,
+) -> ConnectorStateInfo {
     let restarts = |state: &str| !only_failed || state == "FAILED" || state == "RESTARTING";
     if restarts(&state.connector.state) {
         state.connector.state = "RESTARTING".to_owned();
     }
     let wanted = connector.tasks.len();
-    let tasks = state.tasks.iter_mut().filter(|task| include_tasks && (task.id as usize) < wanted);
+    let tasks = state
+        .tasks
+        .iter_mut()
+        .filter(|task| include_tasks && (task.id as usize) < wanted);
     for task in tasks.filter(|task| restarts(&task.state)) {
         task.state = "RESTARTING".to_owned();
     }

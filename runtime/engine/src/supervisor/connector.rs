@@ -92,7 +92,9 @@ impl Supervisor {
             run.planned = None;
             run.trouble = None;
             run.replan = false;
-            run.waiting.drain(..).for_each(|answer| drop(answer.send(Ok(()))));
+            run.waiting
+                .drain(..)
+                .for_each(|answer| drop(answer.send(Ok(()))));
         } else if view.leading() && run.is_due(wanted, now) {
             run.begin(state::hash(&wanted.config));
             let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
@@ -102,7 +104,10 @@ impl Supervisor {
             self.show(name, wanted);
         }
         let run = self.connectors.get(name)?;
-        run.trouble.as_ref().and_then(|trouble| trouble.retry).filter(|at| *at > now)
+        run.trouble
+            .as_ref()
+            .and_then(|trouble| trouble.retry)
+            .filter(|at| *at > now)
     }
 
     /// A plan has ended; its task set is in the config view already.
@@ -114,7 +119,10 @@ impl Supervisor {
         let answer = match planned {
             Ok(tasks) => {
                 tracing::info!(connector = %name, tasks = tasks.len(), "planned");
-                run.planned = Some(Planned { config: hash, tasks: set_hash(tasks.iter()) });
+                run.planned = Some(Planned {
+                    config: hash,
+                    tasks: set_hash(tasks.iter()),
+                });
                 run.trouble = None;
                 run.attempt = 0;
                 Ok(())
@@ -132,7 +140,11 @@ impl Supervisor {
     }
 
     /// Plans a connector anew for somebody who waits for it.
-    pub(super) fn restart_connector(&mut self, name: &Arc<str>, answer: oneshot::Sender<std::result::Result<(), String>>) {
+    pub(super) fn restart_connector(
+        &mut self,
+        name: &Arc<str>,
+        answer: oneshot::Sender<std::result::Result<(), String>>,
+    ) {
         match self.connectors.get_mut(name) {
             Some(run) => {
                 run.replan = true;
@@ -154,7 +166,10 @@ impl Supervisor {
             run.replan = true;
         }
         if request.include_tasks {
-            let tasks = self.tasks.iter_mut().filter(|(id, _)| id.connector == *name);
+            let tasks = self
+                .tasks
+                .iter_mut()
+                .filter(|(id, _)| id.connector == *name);
             for (_, task) in tasks {
                 task.restart |= !request.only_failed || task.is_failed();
             }
@@ -168,7 +183,12 @@ impl Supervisor {
         };
         let finished = || {
             let count = u32::try_from(wanted.tasks.len()).unwrap_or(u32::MAX);
-            count > 0 && (0..count).all(|task| self.cx.live.is_finished(&TaskId::new(Arc::clone(name), task)))
+            count > 0
+                && (0..count).all(|task| {
+                    self.cx
+                        .live
+                        .is_finished(&TaskId::new(Arc::clone(name), task))
+                })
         };
         let (state, trace) = match (wanted.target, &run.trouble) {
             (TargetState::Stopped, _) => (State::Stopped, None),
@@ -179,7 +199,9 @@ impl Supervisor {
             (TargetState::Started, None) => (State::Running, None),
         };
         let version = self.cx.plugin_version(&wanted.config);
-        self.cx.status.set_connector(name, self.cx.says(state, version, trace));
+        self.cx
+            .status
+            .set_connector(name, self.cx.says(state, version, trace));
     }
 
     /// The last word of a worker that leaves.
@@ -204,7 +226,10 @@ impl ConnectorRun {
         if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.hash == hash) {
             return self.replan || trouble.retry.is_some_and(|at| at <= now);
         }
-        let now = Planned { config: hash, tasks: set_hash(wanted.tasks.iter().map(AsRef::as_ref)) };
+        let now = Planned {
+            config: hash,
+            tasks: set_hash(wanted.tasks.iter().map(AsRef::as_ref)),
+        };
         self.replan || wanted.torn || self.planned != Some(now)
     }
     fn begin(&mut self, hash: u64) {
@@ -213,7 +238,10 @@ impl ConnectorRun {
     }
     fn failed(&mut self, error: &Error, hash: u64) -> String {
         let passing = matches!(error.kind(), ErrorKind::Transient | ErrorKind::Throttled(_));
-        let wait = RETRY.0.saturating_mul(1 << self.attempt.min(10)).min(RETRY.1);
+        let wait = RETRY
+            .0
+            .saturating_mul(1 << self.attempt.min(10))
+            .min(RETRY.1);
         self.attempt += 1;
         let jitter = 0.5 + rand::random::<f64>() / 2.0;
         let trace = error.trace();
@@ -235,7 +263,12 @@ fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
 /// Plans a connector and writes its task set if it differs from the stored one.
 async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
     let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
-    let late = |_| Error::transient("plan", format!("the connector did not plan within {} s", PLAN_MAX.as_secs()));
+    let late = |_| {
+        Error::transient(
+            "plan",
+            format!("the connector did not plan within {} s", PLAN_MAX.as_secs()),
+        )
+    };
     let tasks = planned.map_err(late)??;
     // The config may have changed while the connector planned: then this plan is void, and the next one is due.
     let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
@@ -258,7 +291,8 @@ async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
     let unknown = || cx.registry.unknown(PluginKind::Source, class);
     let connector = cx.registry.connector(class).ok_or_else(unknown)?;
     let resolved = cx.settings.placeholders.resolve(config)?;
-    let framework = ConnectorConfig::read(&resolved, &cx.settings.converters, connector.direction())?;
+    let framework =
+        ConnectorConfig::read(&resolved, &cx.settings.converters, connector.direction())?;
     let shares = connector.plan(&resolved, framework.tasks_max).await?;
     if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
         return Err(too_many(name, shares.len(), framework.tasks_max));
@@ -274,11 +308,14 @@ async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
 }
 
 fn too_many(name: &str, generated: usize, max: u32) -> Error {
-    Error::config("plan", format!(
-        "The connector {name} has generated {generated} tasks, which is greater than {max}, the maximum number of tasks it is configured to create. \
+    Error::config(
+        "plan",
+        format!(
+            "The connector {name} has generated {generated} tasks, which is greater than {max}, the maximum number of tasks it is configured to create. \
          This behaviour should be considered a bug and is disallowed. If necessary, it can be permitted by reconfiguring the connector \
          with 'tasks.max.enforce' set to false; however, this option will be removed in a future release of Kafka Connect."
-    ))
+        ),
+    )
 }
 
 /// Kafka Connect stores the class of the tasks; one that takes over plans anew, so the name serves people only.

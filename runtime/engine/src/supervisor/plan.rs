@@ -15,8 +15,11 @@ pub type Assignment = BTreeMap<TaskId, Member>;
 /// (another incarnation) takes its tasks back; the others go to the workers with the fewest; what is uneven by more than one
 /// is evened out with the fewest moves. Without members nothing is placed.
 pub fn plan(desired: &Desired, view: &View, last: &Assignment) -> Assignment {
-    let mut load: BTreeMap<&Member, Vec<TaskId>> =
-        view.members.iter().map(|member| (member, Vec::new())).collect();
+    let mut load: BTreeMap<&Member, Vec<TaskId>> = view
+        .members
+        .iter()
+        .map(|member| (member, Vec::new()))
+        .collect();
     let mut homeless = Vec::new();
     for id in desired {
         let home = last.get(id).and_then(|was| still_there(was, view));
@@ -38,7 +41,11 @@ pub fn plan(desired: &Desired, view: &View, last: &Assignment) -> Assignment {
 
 fn still_there<'a>(was: &Member, view: &'a View) -> Option<&'a Member> {
     let same = view.members.iter().find(|member| *member == was);
-    same.or_else(|| view.members.iter().find(|member| member.worker_id == was.worker_id))
+    same.or_else(|| {
+        view.members
+            .iter()
+            .find(|member| member.worker_id == was.worker_id)
+    })
 }
 
 /// Moves one task at a time from the fullest to the emptiest worker, until they differ by one at most.
@@ -66,15 +73,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn member(number: u8) -> Member {
-        Member { worker_id: format!("w{number}:8083"), incarnation: "a".to_owned() }
+        Member {
+            worker_id: format!("w{number}:8083"),
+            incarnation: "a".to_owned(),
+        }
     }
     fn view(members: impl IntoIterator<Item = u8>) -> View {
         let members: Vec<Member> = members.into_iter().map(member).collect();
-        View { me: member(0), leader: members.first().cloned(), members, generation: 1 }
+        View {
+            me: member(0),
+            leader: members.first().cloned(),
+            members,
+            generation: 1,
+        }
     }
     fn tasks(counts: &[u32]) -> Desired {
         let connectors = counts.iter().enumerate();
-        connectors.flat_map(|(n, count)| (0..*count).map(move |task| TaskId::new(format!("c{n}"), task))).collect()
+        connectors
+            .flat_map(|(n, count)| (0..*count).map(move |task| TaskId::new(format!("c{n}"), task)))
+            .collect()
     }
     fn loads(assignment: &Assignment, view: &View) -> Vec<usize> {
         let of = |member: &Member| assignment.values().filter(|home| *home == member).count();

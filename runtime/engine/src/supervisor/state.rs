@@ -107,7 +107,11 @@ impl TaskRun {
         self.recent.push_back(now);
         let doubled = BACKOFF.0.saturating_mul(1 << self.attempt.min(10));
         let spent = self.recent.len() > BUDGET;
-        let full = if spent { BACKOFF.1 } else { doubled.min(BACKOFF.1) };
+        let full = if spent {
+            BACKOFF.1
+        } else {
+            doubled.min(BACKOFF.1)
+        };
         self.attempt += 1;
         // Half of it is fixed, half is random: many tasks that failed together do not come back together.
         let wait = full.mul_f64(0.5 + jitter / 2.0).max(least).max(BACKOFF.0);
@@ -145,13 +149,28 @@ impl TaskRun {
 mod tests {
     use super::*;
 
-    const RUN: Option<Wanted> = Some(Wanted { hash: 1, pace: Pace::Run });
-    const PAUSE: Option<Wanted> = Some(Wanted { hash: 1, pace: Pace::Pause });
-    const OTHER: Option<Wanted> = Some(Wanted { hash: 2, pace: Pace::Run });
-    const OTHER_PAUSED: Option<Wanted> = Some(Wanted { hash: 2, pace: Pace::Pause });
+    const RUN: Option<Wanted> = Some(Wanted {
+        hash: 1,
+        pace: Pace::Run,
+    });
+    const PAUSE: Option<Wanted> = Some(Wanted {
+        hash: 1,
+        pace: Pace::Pause,
+    });
+    const OTHER: Option<Wanted> = Some(Wanted {
+        hash: 2,
+        pace: Pace::Run,
+    });
+    const OTHER_PAUSED: Option<Wanted> = Some(Wanted {
+        hash: 2,
+        pace: Pace::Pause,
+    });
 
     fn task(phase: Phase) -> TaskRun {
-        TaskRun { phase, ..TaskRun::new(1, Instant::now()) }
+        TaskRun {
+            phase,
+            ..TaskRun::new(1, Instant::now())
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -165,13 +184,24 @@ mod tests {
             (Phase::Running, [Stop, Keep, Keep, Stop, Stop, Stop]),
             (Phase::Stopping, [Keep, Keep, Keep, Keep, Keep, Keep]),
             (later, [Forget, Keep, Keep, Launch, Rest, Launch]),
-            (Phase::Waiting(now), [Forget, Launch, Keep, Launch, Rest, Launch]),
+            (
+                Phase::Waiting(now),
+                [Forget, Launch, Keep, Launch, Rest, Launch],
+            ),
             (Phase::Failed, [Forget, Keep, Keep, Launch, Rest, Launch]),
             (Phase::Finished, [Forget, Keep, Keep, Launch, Rest, Launch]),
         ] {
             let state = task(phase);
-            let mut found: Vec<Step> = [None, RUN, PAUSE, OTHER, OTHER_PAUSED].map(|wanted| state.next(wanted, now)).into();
-            found.push(TaskRun { restart: true, ..task(phase) }.next(RUN, now));
+            let mut found: Vec<Step> = [None, RUN, PAUSE, OTHER, OTHER_PAUSED]
+                .map(|wanted| state.next(wanted, now))
+                .into();
+            found.push(
+                TaskRun {
+                    restart: true,
+                    ..task(phase)
+                }
+                .next(RUN, now),
+            );
             assert_eq!(found, steps, "{phase:?}");
         }
     }
@@ -192,8 +222,14 @@ mod tests {
         assert_eq!(wait(&mut state, 1.0), Duration::from_secs(1));
         // The other side's wish counts, up to the limit (I6).
         let now = Instant::now();
-        assert_eq!(state.back_off(now, Duration::from_secs(70), 0.0) - now, Duration::from_secs(70));
-        assert_eq!(state.back_off(now, Duration::from_secs(9999), 0.0) - now, BACKOFF.1);
+        assert_eq!(
+            state.back_off(now, Duration::from_secs(70), 0.0) - now,
+            Duration::from_secs(70)
+        );
+        assert_eq!(
+            state.back_off(now, Duration::from_secs(9999), 0.0) - now,
+            BACKOFF.1
+        );
         // Beyond the budget each waits the longest time, however short the wait would be.
         for _ in 0..BUDGET {
             state.back_off(now, Duration::ZERO, 1.0);
@@ -206,6 +242,9 @@ mod tests {
     fn a_hash_is_the_content() {
         let config = Flat::from([("a".to_owned(), "1".to_owned())]);
         assert_eq!(hash(&config), hash(&config.clone()));
-        assert_ne!(hash(&config), hash(&Flat::from([("a".to_owned(), "2".to_owned())])));
+        assert_ne!(
+            hash(&config),
+            hash(&Flat::from([("a".to_owned(), "2".to_owned())]))
+        );
     }
 }

@@ -25,8 +25,18 @@ use tokio::time::Instant;
 const QUIET: u32 = 5;
 
 impl Supervisor {
-    pub(super) fn reconcile_tasks(&mut self, wanted: &BTreeMap<String, Wanted>, view: &View, now: Instant) -> Option<Instant> {
-        let ids: BTreeSet<TaskId> = self.tasks.keys().chain(self.assignment.keys()).cloned().collect();
+    pub(super) fn reconcile_tasks(
+        &mut self,
+        wanted: &BTreeMap<String, Wanted>,
+        view: &View,
+        now: Instant,
+    ) -> Option<Instant> {
+        let ids: BTreeSet<TaskId> = self
+            .tasks
+            .keys()
+            .chain(self.assignment.keys())
+            .cloned()
+            .collect();
         let mut wake = None;
         for id in ids {
             // I4: one live task per id; it is placed here, or it is stopped.
@@ -63,7 +73,9 @@ impl Supervisor {
                 task.restart = false;
                 self.cx.live.forget(id);
                 let version = self.cx.plugin_version(&connector.config);
-                self.cx.status.set_task(id, self.cx.says(State::Paused, version, None));
+                self.cx
+                    .status
+                    .set_task(id, self.cx.says(State::Paused, version, None));
             }
             (Step::Stop, ..) => {
                 task.phase = Phase::Stopping;
@@ -84,9 +96,20 @@ impl Supervisor {
 
     fn launch(&mut self, id: &TaskId, connector: &Wanted, config: &Arc<Flat>, pace: Pace) {
         tracing::info!(task = %id, "starting");
-        let (cx, connector, config) = (Arc::clone(&self.cx), Arc::clone(&connector.config), Arc::clone(config));
+        let (cx, connector, config) = (
+            Arc::clone(&self.cx),
+            Arc::clone(&connector.config),
+            Arc::clone(config),
+        );
         let name = id.clone();
-        self.crew.launch(id, pace, |pace, stop| Launch { cx, id: name, connector, config, pace, stop });
+        self.crew.launch(id, pace, |pace, stop| Launch {
+            cx,
+            id: name,
+            connector,
+            config,
+            pace,
+            stop,
+        });
     }
 
     pub(super) fn task_ended(&mut self, id: &TaskId, outcome: Outcome) {
@@ -135,15 +158,23 @@ impl Supervisor {
         let attempt = task.attempt;
         let in_ms = at.saturating_duration_since(Instant::now()).as_millis();
         tracing::warn!(task = %id, op = failure.op, error = %failure.error, attempt, in_ms, "failed, it is started again");
-        self.cx.live.restarts(id, attempt, at, failure.error.to_string());
-        let state = if attempt > QUIET { State::Failed } else { State::Restarting };
+        self.cx
+            .live
+            .restarts(id, attempt, at, failure.error.to_string());
+        let state = if attempt > QUIET {
+            State::Failed
+        } else {
+            State::Restarting
+        };
         self.say(id, state, Some(trace));
     }
 
     fn say(&self, id: &TaskId, state: State, trace: Option<String>) {
         let config = self.cx.config.read(|configs| configs.get(&id.connector));
         let version = config.and_then(|connector| self.cx.plugin_version(&connector.config));
-        self.cx.status.set_task(id, self.cx.says(state, version, trace));
+        self.cx
+            .status
+            .set_task(id, self.cx.says(state, version, trace));
     }
 
     pub(super) fn requested(&mut self, request: Request) {

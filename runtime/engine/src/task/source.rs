@@ -153,7 +153,9 @@ impl Running {
 
     /// Waits for whatever could let the loop go on. All of it is cancel safe: nothing of the connector is waited for here (I7).
     async fn wait(&mut self, poll_at: Option<Instant>) {
-        let commit_at = self.owes_commit().then_some(self.commit_at);
+        // The last commit waits for no interval, only for its next attempt.
+        let commit_at = if self.finishing { self.commits.at() } else { Some(self.commit_at) };
+        let commit_at = commit_at.filter(|_| self.owes_commit());
         let send_at = self.work.as_ref().and(self.sends.at());
         let timer = [commit_at, send_at, poll_at].into_iter().flatten().min();
         let starved = self.outstanding > 0 && !self.ledger.has_room();
@@ -193,7 +195,6 @@ impl Running {
             Err(error) => match self.retry(Place::Poll, "poll", error)? {
                 Next::Finish => {
                     self.finishing = true;
-                    self.commit_at = Instant::now();
                     Ok(())
                 }
                 _ => Ok(()),

@@ -11,10 +11,18 @@ use longshore_sdk::{
 };
 
 /// Checks them all. What is to be shown with the config goes into the report's definition; what may be given besides is returned.
-pub(super) fn check(config: &Flat, registry: &Registry, worker: &Flat, report: &mut Report) -> Definition {
+pub(super) fn check(
+    config: &Flat,
+    registry: &Registry,
+    worker: &Flat,
+    report: &mut Report,
+) -> Definition {
     let predicates = list(config, "predicates");
     for alias in repeated(&list(config, "transforms")) {
-        report.wrong(Finding::new("transforms", format!("Duplicate alias provided: {alias}")));
+        report.wrong(Finding::new(
+            "transforms",
+            format!("Duplicate alias provided: {alias}"),
+        ));
     }
     for alias in list(config, "transforms") {
         transform(config, registry, alias, &predicates, report);
@@ -23,7 +31,11 @@ pub(super) fn check(config: &Flat, registry: &Registry, worker: &Flat, report: &
         predicate(config, registry, alias, report);
     }
     let mut known = Definition::default();
-    for (key, headers) in [("key.converter", false), ("value.converter", false), ("header.converter", true)] {
+    for (key, headers) in [
+        ("key.converter", false),
+        ("value.converter", false),
+        ("header.converter", true),
+    ] {
         known = known.and(converter(config, registry, worker, key, headers, report));
     }
     known
@@ -32,38 +44,82 @@ pub(super) fn check(config: &Flat, registry: &Registry, worker: &Flat, report: &
 fn repeated<'a>(aliases: &[&'a str]) -> Vec<&'a str> {
     let seen_before = |at: usize| aliases[..at].contains(&aliases[at]);
     let places = 0..aliases.len();
-    places.filter(|at| seen_before(*at)).map(|at| aliases[at]).collect()
+    places
+        .filter(|at| seen_before(*at))
+        .map(|at| aliases[at])
+        .collect()
 }
 
-fn transform(config: &Flat, registry: &Registry, alias: &str, predicates: &[&str], report: &mut Report) {
+fn transform(
+    config: &Flat,
+    registry: &Registry,
+    alias: &str,
+    predicates: &[&str],
+    report: &mut Report,
+) {
     let prefix = format!("transforms.{alias}.");
     let group = format!("Transforms: {alias}");
     let mut keys = vec![
-        framework_key(&prefix, "type", KeyType::Class, &group, "The transform's class."),
-        framework_key(&prefix, "predicate", KeyType::String, &group, "The alias of the predicate that chooses the records it sees."),
-        framework_key(&prefix, "negate", KeyType::Boolean, &group, "Whether it sees the records that the predicate does not choose."),
+        framework_key(
+            &prefix,
+            "type",
+            KeyType::Class,
+            &group,
+            "The transform's class.",
+        ),
+        framework_key(
+            &prefix,
+            "predicate",
+            KeyType::String,
+            &group,
+            "The alias of the predicate that chooses the records it sees.",
+        ),
+        framework_key(
+            &prefix,
+            "negate",
+            KeyType::Boolean,
+            &group,
+            "Whether it sees the records that the predicate does not choose.",
+        ),
     ];
     keys[2].default = Some("false".to_owned());
     let type_key = format!("{prefix}type");
     let plugin = class(config, &type_key, report).and_then(|class| {
         let found = registry.transform(class);
         if found.is_none() {
-            report.wrong(unknown_class(registry, PluginKind::Transformation, &type_key, class));
+            report.wrong(unknown_class(
+                registry,
+                PluginKind::Transformation,
+                &type_key,
+                class,
+            ));
         }
         found.map(|found| (found.plugin, (found.definition)()))
     });
     if let Some(wanted) = get(config, &format!("{prefix}predicate"))
         && !predicates.contains(&wanted)
     {
-        let finding = Finding::new(format!("{prefix}predicate"), format!("there is no predicate {wanted}"));
+        let finding = Finding::new(
+            format!("{prefix}predicate"),
+            format!("there is no predicate {wanted}"),
+        );
         report.wrong(finding.suggest(format!("add {wanted} to predicates")));
     }
     if let Some(negate) = get(config, &format!("{prefix}negate"))
         && !["true", "false"].contains(&negate.to_ascii_lowercase().as_str())
     {
-        report.wrong(Finding::new(format!("{prefix}negate"), "expected true or false"));
+        report.wrong(Finding::new(
+            format!("{prefix}negate"),
+            "expected true or false",
+        ));
     }
-    let own = own_keys(config, &prefix, plugin, &["type", "predicate", "negate"], report);
+    let own = own_keys(
+        config,
+        &prefix,
+        plugin,
+        &["type", "predicate", "negate"],
+        report,
+    );
     add(report, keys, own.below(&prefix), &group);
 }
 
@@ -74,48 +130,97 @@ fn predicate(config: &Flat, registry: &Registry, alias: &str, report: &mut Repor
     let plugin = class(config, &type_key, report).and_then(|class| {
         let found = registry.predicate(class);
         if found.is_none() {
-            report.wrong(unknown_class(registry, PluginKind::Predicate, &type_key, class));
+            report.wrong(unknown_class(
+                registry,
+                PluginKind::Predicate,
+                &type_key,
+                class,
+            ));
         }
         found.map(|found| (found.plugin, (found.definition)()))
     });
     let own = own_keys(config, &prefix, plugin, &["type"], report);
-    let keys = vec![framework_key(&prefix, "type", KeyType::Class, &group, "The predicate's class.")];
+    let keys = vec![framework_key(
+        &prefix,
+        "type",
+        KeyType::Class,
+        &group,
+        "The predicate's class.",
+    )];
     add(report, keys, own.below(&prefix), &group);
 }
 
 /// A converter's own keys, if the config names it; the worker's converter keeps the worker's keys.
-fn converter(config: &Flat, registry: &Registry, worker: &Flat, key: &str, headers: bool, report: &mut Report) -> Definition {
+fn converter(
+    config: &Flat,
+    registry: &Registry,
+    worker: &Flat,
+    key: &str,
+    headers: bool,
+    report: &mut Report,
+) -> Definition {
     let prefix = format!("{key}.");
     let Some(class) = get(config, key) else {
         for name in below(config, &prefix).into_keys() {
             let own = get(worker, key).unwrap_or("the worker's converter");
-            let finding = Finding::new(format!("{prefix}{name}"), format!("has no effect without {key}"));
-            report.warnings.push(finding.suggest(format!("{own} is used as the worker configures it: set {key}, too")));
+            let finding = Finding::new(
+                format!("{prefix}{name}"),
+                format!("has no effect without {key}"),
+            );
+            report.warnings.push(finding.suggest(format!(
+                "{own} is used as the worker configures it: set {key}, too"
+            )));
         }
         return open(&prefix);
     };
     let found = registry.converter(class, headers);
     let Some(found) = found else {
-        let kind = if headers { PluginKind::HeaderConverter } else { PluginKind::Converter };
+        let kind = if headers {
+            PluginKind::HeaderConverter
+        } else {
+            PluginKind::Converter
+        };
         report.wrong(unknown_class(registry, kind, key, class));
         return open(&prefix);
     };
-    own_keys(config, &prefix, Some((found.plugin, (found.definition)())), &[], report).below(&prefix)
+    own_keys(
+        config,
+        &prefix,
+        Some((found.plugin, (found.definition)())),
+        &[],
+        report,
+    )
+    .below(&prefix)
 }
 
 /// A plugin's definition, after its keys were checked; if the plugin is not known, anything may stand there.
-fn own_keys(config: &Flat, prefix: &str, plugin: Option<(Plugin, Definition)>, framework: &[&str], report: &mut Report) -> Definition {
+fn own_keys(
+    config: &Flat,
+    prefix: &str,
+    plugin: Option<(Plugin, Definition)>,
+    framework: &[&str],
+    report: &mut Report,
+) -> Definition {
     let Some((plugin, definition)) = plugin else {
         return open("");
     };
     let mut own = below(config, prefix);
     own.retain(|key, _| !framework.contains(&key.as_str()));
-    let unsupported = plugin.unsupported.iter().filter(|key| own.contains_key(**key));
+    let unsupported = plugin
+        .unsupported
+        .iter()
+        .filter(|key| own.contains_key(**key));
     for key in unsupported {
-        report.wrong(Finding::new(*key, "not supported").suggest("remove it").below(prefix));
+        report.wrong(
+            Finding::new(*key, "not supported")
+                .suggest("remove it")
+                .below(prefix),
+        );
     }
     let findings = definition.check(&own).into_iter();
-    report.findings.extend(findings.map(|finding| finding.below(prefix)));
+    report
+        .findings
+        .extend(findings.map(|finding| finding.below(prefix)));
     definition
 }
 

@@ -7,8 +7,8 @@ use crate::{
     ports::{Entry, KeyedLog},
     task::TaskId,
 };
-pub use records::{State, Status};
 use records::{Key, TopicUse};
+pub use records::{State, Status};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -168,10 +168,7 @@ impl StatusView {
 
     /// Says how a connector is. The same again is not written again.
     pub fn set_connector(&self, name: &str, status: Status) {
-        if self
-            .connector(name)
-            .is_none_or(|now| status.replaces(&now))
-        {
+        if self.connector(name).is_none_or(|now| status.replaces(&now)) {
             self.say(Key::Connector(name.to_owned()), Pending::Status(status));
         }
     }

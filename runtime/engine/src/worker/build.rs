@@ -5,14 +5,14 @@ use crate::{
     registry::{PluginKind, Registry},
     task::{Chain, Step},
 };
-use longshore_sdk::{
-    Direction, Error, Result,
-    converter::Part,
-    erased::DynConverter,
-};
+use longshore_sdk::{Direction, Error, Result, converter::Part, erased::DynConverter};
 
 /// The transforms and converters of one task.
-pub(super) fn chain(config: &ConnectorConfig, registry: &Registry, direction: Direction) -> Result<Chain> {
+pub(super) fn chain(
+    config: &ConnectorConfig,
+    registry: &Registry,
+    direction: Direction,
+) -> Result<Chain> {
     let key = converter(registry, &config.key, Part::Key)?;
     let value = converter(registry, &config.value, Part::Value)?;
     let header = converter(registry, &config.header, Part::Headers)?;
@@ -50,7 +50,11 @@ pub(super) fn chain(config: &ConnectorConfig, registry: &Registry, direction: Di
     Ok(chain.named(&config.key.class, &config.value.class, &config.header.class))
 }
 
-fn converter(registry: &Registry, config: &PluginConfig, part: Part) -> Result<Box<dyn DynConverter>> {
+fn converter(
+    registry: &Registry,
+    config: &PluginConfig,
+    part: Part,
+) -> Result<Box<dyn DynConverter>> {
     let (kind, headers) = match part {
         Part::Headers => (PluginKind::HeaderConverter, true),
         Part::Key | Part::Value => (PluginKind::Converter, false),

@@ -54,7 +54,12 @@ impl Context {
         Some(connector.plugin().version.to_owned())
     }
     /// A status that this worker gives.
-    pub(crate) fn says(&self, state: State, version: Option<String>, trace: Option<String>) -> Status {
+    pub(crate) fn says(
+        &self,
+        state: State,
+        version: Option<String>,
+        trace: Option<String>,
+    ) -> Status {
         Status {
             state,
             trace,
@@ -66,7 +71,10 @@ impl Context {
 }
 
 /// The wall clock, in milliseconds since the Unix epoch: for people and records, nothing is decided by it.
-#[allow(clippy::disallowed_methods, reason = "the one place of the worker that reads the wall clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place of the worker that reads the wall clock"
+)]
 pub(crate) fn wall_clock_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))

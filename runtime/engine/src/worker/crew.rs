@@ -41,19 +41,32 @@ pub(crate) struct Crew {
 
 impl Crew {
     /// Starts a task; `launch` makes its future of its pace and its stop token.
-    pub(crate) fn launch(&mut self, id: &TaskId, pace: Pace, launch: impl FnOnce(watch::Receiver<Pace>, CancellationToken) -> Launch) {
+    pub(crate) fn launch(
+        &mut self,
+        id: &TaskId,
+        pace: Pace,
+        launch: impl FnOnce(watch::Receiver<Pace>, CancellationToken) -> Launch,
+    ) {
         let (pace, watched) = watch::channel(pace);
         let stop = CancellationToken::new();
         let run = launch(watched, stop.clone());
         self.running.insert(id.clone(), Running { stop, pace });
         let name = id.clone();
-        let handle = self.futures.spawn(async move { Ended::Task(name, run.run().await) });
+        let handle = self
+            .futures
+            .spawn(async move { Ended::Task(name, run.run().await) });
         self.names.insert(handle.id(), What::Task(id.clone()));
     }
     /// Starts a connector's plan.
-    pub(crate) fn plan(&mut self, name: &Arc<str>, plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static) {
+    pub(crate) fn plan(
+        &mut self,
+        name: &Arc<str>,
+        plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static,
+    ) {
         let of = Arc::clone(name);
-        let handle = self.futures.spawn(async move { Ended::Plan(of, plan.await) });
+        let handle = self
+            .futures
+            .spawn(async move { Ended::Plan(of, plan.await) });
         self.names.insert(handle.id(), What::Plan(Arc::clone(name)));
     }
     /// Tells a task to stop; its end comes through [`Crew::ended`].
@@ -65,7 +78,9 @@ impl Crew {
     /// Tells a task its pace.
     pub(crate) fn pace(&self, id: &TaskId, pace: Pace) {
         if let Some(running) = self.running.get(id) {
-            running.pace.send_if_modified(|now| std::mem::replace(now, pace) != pace);
+            running
+                .pace
+                .send_if_modified(|now| std::mem::replace(now, pace) != pace);
         }
     }
     /// How many tasks run.
@@ -91,7 +106,9 @@ impl Crew {
             }
             return match (ended, what) {
                 (Ok(ended), _) => ended,
-                (Err(error), What::Task(id)) => Ended::Task(id, launch::failed(panicked(error, "run"), "run")),
+                (Err(error), What::Task(id)) => {
+                    Ended::Task(id, launch::failed(panicked(error, "run"), "run"))
+                }
                 (Err(error), What::Plan(name)) => Ended::Plan(name, Err(panicked(error, "plan"))),
             };
         }

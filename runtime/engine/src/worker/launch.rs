@@ -82,11 +82,22 @@ impl Launch {
     }
 
     async fn open(&self) -> Result<Boxed<'static, Outcome>> {
-        let class = self.config.get("connector.class").map_or("", String::as_str);
-        let unknown = || self.cx.registry.unknown(crate::registry::PluginKind::Source, class);
+        let class = self
+            .config
+            .get("connector.class")
+            .map_or("", String::as_str);
+        let unknown = || {
+            self.cx
+                .registry
+                .unknown(crate::registry::PluginKind::Source, class)
+        };
         let connector = self.cx.registry.connector(class).ok_or_else(unknown)?;
         let resolved = self.cx.settings.placeholders.resolve(&self.config)?;
-        let worker = self.cx.settings.placeholders.resolve(&self.cx.settings.converters)?;
+        let worker = self
+            .cx
+            .settings
+            .placeholders
+            .resolve(&self.cx.settings.converters)?;
         let config = ConnectorConfig::read(&resolved, &worker, connector.direction())?;
         match connector {
             Connector::Source(source) => self.open_source(source, resolved, config).await,
@@ -123,7 +134,10 @@ impl Launch {
             source,
             chain,
             producer,
-            offsets: Arc::new(ConnectorOffsets::new(Arc::clone(&cx.offsets), Arc::clone(&self.id.connector))),
+            offsets: Arc::new(ConnectorOffsets::new(
+                Arc::clone(&cx.offsets),
+                Arc::clone(&self.id.connector),
+            )),
             meters: cx.metrics.task(&self.id, Direction::Source),
             progress: self.progress(),
             topics: self.topics(&config),
@@ -169,7 +183,8 @@ impl Launch {
         let spec = ConsumerSpec {
             client_id: format!("connector-consumer-{}", self.id),
             group,
-            subscription: subscription.ok_or_else(|| Error::bug("open", "a sink without topics"))?,
+            subscription: subscription
+                .ok_or_else(|| Error::bug("open", "a sink without topics"))?,
             overrides,
         };
         let consumer = cx.bus.consumer(spec).await?;
@@ -204,7 +219,8 @@ impl Launch {
         let own = self.config.iter().filter(|(key, value)| {
             *key != "task.class" && self.connector.get(*key) != Some(*value)
         });
-        own.map(|(key, value)| (key.clone(), value.clone())).collect()
+        own.map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
     fn topics(&self, config: &ConnectorConfig) -> Arc<Topics> {
         Arc::new(Topics {
@@ -232,7 +248,11 @@ impl Launch {
 
 /// A failure outside the loop.
 pub(crate) fn failed(error: Error, op: &'static str) -> Outcome {
-    let next = reaction::react(Place::Rebalance, error.kind(), &crate::task::ErrorPolicy::default());
+    let next = reaction::react(
+        Place::Rebalance,
+        error.kind(),
+        &crate::task::ErrorPolicy::default(),
+    );
     let reaction = match next {
         Next::Reopen(after) => Reaction::Reopen(after),
         _ => Reaction::Fail,

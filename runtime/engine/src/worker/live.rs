@@ -19,7 +19,11 @@ pub(crate) struct Live {
 enum Known {
     Running(Arc<Progress>),
     Finished,
-    Restarts { attempt: u32, at: Instant, why: String },
+    Restarts {
+        attempt: u32,
+        at: Instant,
+        why: String,
+    },
 }
 
 impl Live {

@@ -74,14 +74,20 @@ fn missing(text: String) -> Error {
 }
 
 fn environment(key: &str) -> Result<String> {
-    std::env::var(key)
-        .map_err(|_| missing(format!("the environment variable {key} of a placeholder is not set")))
+    std::env::var(key).map_err(|_| {
+        missing(format!(
+            "the environment variable {key} of a placeholder is not set"
+        ))
+    })
 }
 
 fn read(path: &Path) -> Result<String> {
     let unreadable = |error| {
-        missing(format!("the file {} of a placeholder cannot be read", path.display()))
-            .because(error)
+        missing(format!(
+            "the file {} of a placeholder cannot be read",
+            path.display()
+        ))
+        .because(error)
     };
     if fs::metadata(path).map_err(unreadable)?.len() > FILE_MAX {
         return Err(missing(format!(
@@ -94,7 +100,9 @@ fn read(path: &Path) -> Result<String> {
 
 fn whole_file(folder: &str, key: &str) -> Result<String> {
     if key.contains(['/', '\\']) || key == ".." {
-        return Err(missing(format!("{key:?} in a placeholder is not a file's name")));
+        return Err(missing(format!(
+            "{key:?} in a placeholder is not a file's name"
+        )));
     }
     read(&Path::new(folder).join(key))
 }
@@ -198,7 +206,8 @@ mod tests {
 
     #[test]
     fn files_are_read() {
-        let folder = std::env::temp_dir().join(format!("longshore-placeholder-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("longshore-placeholder-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let file = folder.join("secrets.properties");
         fs::write(&file, "# c\n a = 1\nb: x\\\n  y\nc\\:d=\\u00e9\\=\n").expect("a file");
@@ -206,13 +215,21 @@ mod tests {
         let all = Placeholders::builtin();
         assert_eq!(all.text(&format!("${{file:{path}:a}}")).expect("a"), "1");
         assert_eq!(all.text(&format!("${{file:{path}:b}}")).expect("b"), "xy");
-        assert_eq!(properties("c\\:d=\\u00e9\\=").remove(0), ("c:d".into(), "é=".into()));
-        let error = all.text(&format!("${{file:{path}:z}}")).expect_err("no key");
+        assert_eq!(
+            properties("c\\:d=\\u00e9\\=").remove(0),
+            ("c:d".into(), "é=".into())
+        );
+        let error = all
+            .text(&format!("${{file:{path}:z}}"))
+            .expect_err("no key");
         assert!(error.message().ends_with("has no key z"), "{error}");
         let folder_text = folder.display();
         let whole = all.text(&format!("${{directory:{folder_text}:secrets.properties}}"));
         assert!(whole.expect("a file").starts_with("# c"));
-        assert!(all.text(&format!("${{directory:{folder_text}:../x}}")).is_err());
+        assert!(
+            all.text(&format!("${{directory:{folder_text}:../x}}"))
+                .is_err()
+        );
         assert!(all.text("${env:LONGSHORE_SURELY_NOT_SET}").is_err());
         fs::remove_dir_all(&folder).expect("removed");
     }

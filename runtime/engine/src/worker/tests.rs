@@ -1,8 +1,8 @@
 //! A worker over memory ports with connectors that do as their configs tell them.
 
+mod failures;
 mod fake;
 mod lifecycle;
-mod failures;
 
 use super::{Logs, Worker, WorkerSettings};
 use crate::{
@@ -28,52 +28,117 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        Self::over(MemoryLog::new(), MemoryLog::new(), MemoryLog::new(), SharedMemoryBus::default(), Arc::default()).await
+        Self::over(
+            MemoryLog::new(),
+            MemoryLog::new(),
+            MemoryLog::new(),
+            SharedMemoryBus::default(),
+            Arc::default(),
+        )
+        .await
     }
-    async fn over(config: MemoryLog, offset: MemoryLog, status: MemoryLog, bus: SharedMemoryBus, probe: Arc<Probe>) -> Self {
+    async fn over(
+        config: MemoryLog,
+        offset: MemoryLog,
+        status: MemoryLog,
+        bus: SharedMemoryBus,
+        probe: Arc<Probe>,
+    ) -> Self {
         let settings = WorkerSettings {
             worker_id: "w:1".to_owned(),
-            converters: flat(&[("key.converter", "raw"), ("value.converter", "raw"), ("header.converter", "raw")]),
+            converters: flat(&[
+                ("key.converter", "raw"),
+                ("value.converter", "raw"),
+                ("header.converter", "raw"),
+            ]),
             commit_interval: Duration::from_millis(50),
             ..WorkerSettings::default()
         };
         let group = Alone::new("w:1");
-        let logs = Logs { config: Arc::new(config.clone()), offset: Arc::new(offset.clone()), status: Arc::new(status.clone()) };
-        let worker = Worker::start(settings, Arc::new(bus.clone()), logs, group.clone(), fake::registry(&probe), Metrics::new());
+        let logs = Logs {
+            config: Arc::new(config.clone()),
+            offset: Arc::new(offset.clone()),
+            status: Arc::new(status.clone()),
+        };
+        let worker = Worker::start(
+            settings,
+            Arc::new(bus.clone()),
+            logs,
+            group.clone(),
+            fake::registry(&probe),
+            Metrics::new(),
+        );
         let control = worker.control();
         control.ready().await;
-        Self { worker, control, bus, config, offset, status, group, probe }
+        Self {
+            worker,
+            control,
+            bus,
+            config,
+            offset,
+            status,
+            group,
+            probe,
+        }
     }
     /// The same topics, another start.
     async fn restarted(self) -> Self {
-        let Self { worker, bus, config, offset, status, probe, .. } = self;
+        let Self {
+            worker,
+            bus,
+            config,
+            offset,
+            status,
+            probe,
+            ..
+        } = self;
         worker.shutdown().await;
         Self::over(config, offset, status, bus, probe).await
     }
     async fn create(&self, name: &str, config: &[(&str, &str)]) {
-        self.control.create(name, flat(config), TargetState::Started).await.expect("created");
+        self.control
+            .create(name, flat(config), TargetState::Started)
+            .await
+            .expect("created");
     }
     /// The states of the connector and its tasks.
     fn states(&self, name: &str) -> String {
         match self.control.status(name) {
             Ok(status) => {
-                let tasks: Vec<&str> = status.tasks.iter().map(|task| task.state.as_str()).collect();
+                let tasks: Vec<&str> = status
+                    .tasks
+                    .iter()
+                    .map(|task| task.state.as_str())
+                    .collect();
                 format!("{} [{}]", status.connector.state, tasks.join(" "))
             }
             Err(error) => error.message,
         }
     }
     async fn shows(&self, name: &str, states: &str) {
-        eventually(&format!("{name} shows {states}"), || self.states(name) == states, || self.states(name)).await;
+        eventually(
+            &format!("{name} shows {states}"),
+            || self.states(name) == states,
+            || self.states(name),
+        )
+        .await;
     }
     async fn has_opened(&self, task: &str, times: usize) {
         let opens = || self.probe.opens(task);
-        eventually(&format!("{task} was opened {times} times"), || opens() == times, || opens().to_string()).await;
+        eventually(
+            &format!("{task} was opened {times} times"),
+            || opens() == times,
+            || opens().to_string(),
+        )
+        .await;
     }
 }
 
 fn flat(entries: &[(&str, &str)]) -> Flat {
-    entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    entries
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Waits, generously.

@@ -155,7 +155,12 @@ impl PartitionQueue {
 
     /// One buffer with all keys and the small payloads of a batch, in order.
     fn copy_small(&self, batch: &[*mut RDKafkaMessage]) -> Bytes {
-        let parts = || batch.iter().filter_map(|m| NonNull::new(*m)).map(small_parts);
+        let parts = || {
+            batch
+                .iter()
+                .filter_map(|m| NonNull::new(*m))
+                .map(small_parts)
+        };
         let size: usize = parts().map(|(key, value)| key.len() + value.len()).sum();
         let mut buffer = BytesMut::with_capacity(size);
         for (key, value) in parts() {

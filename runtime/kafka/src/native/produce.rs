@@ -68,7 +68,10 @@ impl Line {
     }
     /// The receipts that nobody will answer any more.
     pub(crate) fn abandoned(&mut self) -> Vec<Receipt> {
-        let places = self.places.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let places = self
+            .places
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         let receipts = places.taken.iter_mut().flatten();
         receipts.filter_map(|waiting| waiting.0.take()).collect()
     }
@@ -221,4 +224,3 @@ fn native_headers(headers: &Headers) -> Result<*mut sys::rd_kafka_headers_t, Cod
         Ok(list)
     }
 }
-

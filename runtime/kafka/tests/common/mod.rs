@@ -109,7 +109,9 @@ pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 pub fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    let since = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("after 1970");
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("{what}-{}-{next}", since.as_nanos())
 }

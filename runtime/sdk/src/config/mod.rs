@@ -1,7 +1,5 @@
 //! Settings: Kafka Connect's flat map of strings, read into one typed struct.
 //!
-//! [`check`] judges a whole connector config: the class, its keys, its transforms, predicates and converters.
-//!
 //! One struct is the config (D5). From its derives come parsing ([`read`]), validation ([`Definition::check`]) and the REST
 //! definition ([`info`]):
 //!
@@ -12,8 +10,6 @@
 //! * `#[schemars(extend("x-importance" = "LOW"))]` says what the types cannot: `x-importance`, `x-group`, `x-order`, `x-width`,
 //!   `x-display-name`, `x-type`, `x-dependents`, `x-recommended`, `x-secret`.
 
-mod catalogue;
-mod check;
 mod definition;
 mod flat;
 mod from_schema;
@@ -21,8 +17,6 @@ pub mod info;
 mod nearest;
 mod shape;
 
-pub use catalogue::{Catalogue, Found, Role};
-pub use check::{Checked, check};
 pub use definition::{Definition, Importance, Key, KeyType, Width, looks_secret};
 pub use nearest::nearest;
 pub use shape::{Shape, holds_placeholder, trimmed};

@@ -162,6 +162,12 @@ impl World {
         let broken = !state.breaches.is_empty();
         broken || (0..PARTITIONS).all(|partition| state.committed.get(&partition) == Some(&EACH))
     }
+    /// For the report of a failure.
+    pub(super) fn describe(&self) -> String {
+        let owners = (self.bus.owners(GROUP), self.bus.members(GROUP));
+        let state = self.state();
+        format!("keeps offsets: {}, committed {:?}, ledger {:?}, owners {owners:?}", self.keeps, state.committed, state.ledger)
+    }
     pub(super) fn verify(&self, tally: &mut Tally) {
         self.read_letters();
         let state = self.state();

@@ -46,9 +46,6 @@ struct Config {
     bug: Bug,
     /// A secret.
     password: Secret,
-    /// A number.
-    #[serde(default, rename = "rows.max")]
-    rows_max: u32,
 }
 
 /// What the target holds.
@@ -251,7 +248,6 @@ impl SinkRig for Rig {
             entry("store", &self.store),
             entry("bug", &format!("{:?}", self.bug)),
             entry("password", "canary-4711"),
-            entry("rows.max", "5"),
         ])
     }
     fn poison(&self) -> Option<Record> {

@@ -17,7 +17,10 @@ impl Running {
         self.owned.extend(at.iter().cloned());
         self.show_partitions();
         tracing::info!(task = %self.id, partitions = at.len(), owned = self.owned.len(), "partitions assigned");
-        let started = self.consumer.start(&claimed.unwrap_or_default()).await;
+        let claimed = claimed.unwrap_or_default();
+        let started = self.consumer.start(&claimed).await;
+        // What the target says it has is durable (I3): the group is told, even if nothing more ever comes.
+        self.flushed.extend(claimed.into_iter().filter(|(partition, _)| at.contains(partition)));
         started.map_err(|error| self.failure(Place::Rebalance, "start", error))
     }
 

@@ -25,6 +25,12 @@ pub fn commit(name: &str, tasks: usize) -> Pair {
     pair(format!("commit-{name}"), format!("{{\"tasks\":{tasks}}}"))
 }
 
+/// `tasks-fencing-<name>`: how many producers a new task set has to fence (exactly-once sources).
+pub fn fencing(name: &str, tasks: usize) -> Pair {
+    let value = format!("{{\"task-count\":{tasks}}}");
+    pair(format!("tasks-fencing-{name}"), value)
+}
+
 /// A whole task set: its task records, then the commit.
 pub fn task_set(name: &str, tasks: &[Flat]) -> Vec<Pair> {
     let records = tasks.iter().enumerate();

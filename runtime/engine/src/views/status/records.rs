@@ -34,7 +34,9 @@ impl Key {
         Bytes::from(match self {
             Self::Connector(name) => format!("status-connector-{name}"),
             Self::Task(name, task) => format!("status-task-{name}-{task}"),
-            Self::Topic { topic, connector } => format!("status-topic-{topic}:connector-{connector}"),
+            Self::Topic { topic, connector } => {
+                format!("status-topic-{topic}:connector-{connector}")
+            }
         })
     }
 }

@@ -7,38 +7,88 @@ const TOPIC: (&str, &str) = ("topic", "t");
 #[tokio::test]
 async fn a_failed_task_stays_failed_until_somebody_acts() {
     let bench = Bench::new().await;
-    bench.create("f", &[CLASS, TOPIC, ("fail.at", "poll:config")]).await;
+    bench
+        .create("f", &[CLASS, TOPIC, ("fail.at", "poll:config")])
+        .await;
     bench.create("ok", &[CLASS, TOPIC]).await;
     bench.shows("f", "RUNNING [FAILED]").await;
     let status = bench.control.task_status("f", 0).expect("a status");
     let trace = status.trace.expect("a trace");
-    assert!(trace.starts_with("config error at fake: told to"), "{trace}");
+    assert!(
+        trace.starts_with("config error at fake: told to"),
+        "{trace}"
+    );
     // Through pause and resume.
-    bench.control.set_target("f", TargetState::Paused).await.expect("paused");
+    bench
+        .control
+        .set_target("f", TargetState::Paused)
+        .await
+        .expect("paused");
     bench.shows("f", "PAUSED [FAILED]").await;
-    bench.control.set_target("f", TargetState::Started).await.expect("resumed");
+    bench
+        .control
+        .set_target("f", TargetState::Started)
+        .await
+        .expect("resumed");
     bench.shows("f", "RUNNING [FAILED]").await;
     assert_eq!(bench.probe.opens("f-0"), 1);
     // Each kind of restart opens it once more.
     bench.control.restart_task("f", 0).await.expect("restarted");
     bench.has_opened("f-0", 2).await;
     bench.shows("f", "RUNNING [FAILED]").await;
-    let answer = bench.control.restart("f", true, true).await.expect("restarted").expect("202");
-    assert_eq!((answer.connector.state.as_str(), answer.tasks[0].state.as_str()), ("RUNNING", "RESTARTING"));
+    let answer = bench
+        .control
+        .restart("f", true, true)
+        .await
+        .expect("restarted")
+        .expect("202");
+    assert_eq!(
+        (
+            answer.connector.state.as_str(),
+            answer.tasks[0].state.as_str()
+        ),
+        ("RUNNING", "RESTARTING")
+    );
     assert!(answer.tasks[0].trace.is_some());
     bench.has_opened("f-0", 3).await;
     // Only what has failed: the healthy one is left alone.
-    let answer = bench.control.restart("ok", true, true).await.expect("restarted").expect("202");
+    let answer = bench
+        .control
+        .restart("ok", true, true)
+        .await
+        .expect("restarted")
+        .expect("202");
     assert_eq!(answer.tasks[0].state, "RUNNING");
-    bench.control.restart("ok", true, false).await.expect("restarted").expect("202");
+    bench
+        .control
+        .restart("ok", true, false)
+        .await
+        .expect("restarted")
+        .expect("202");
     bench.has_opened("ok-0", 2).await;
-    assert_eq!(bench.control.restart("ok", false, false).await.expect("restarted"), None);
+    assert_eq!(
+        bench
+            .control
+            .restart("ok", false, false)
+            .await
+            .expect("restarted"),
+        None
+    );
     bench.shows("ok", "RUNNING [RUNNING]").await;
     assert_eq!(bench.probe.opens("ok-0"), 2);
     let keys = bench.config.keys();
-    assert_eq!(keys.iter().filter(|key| key.starts_with("restart-connector-")).count(), 3);
+    assert_eq!(
+        keys.iter()
+            .filter(|key| key.starts_with("restart-connector-"))
+            .count(),
+        3
+    );
     // A changed config is a new chance.
-    bench.control.patch_config("f", [("fail.at".to_owned(), None)].into()).await.expect("patched");
+    bench
+        .control
+        .patch_config("f", [("fail.at".to_owned(), None)].into())
+        .await
+        .expect("patched");
     bench.shows("f", "RUNNING [RUNNING]").await;
     bench.worker.shutdown().await;
 }
@@ -48,12 +98,20 @@ async fn old_restart_requests_are_nobodys_business() {
     let bench = Bench::new().await;
     bench.create("a", &[CLASS, TOPIC]).await;
     bench.shows("a", "RUNNING [RUNNING]").await;
-    bench.control.restart("a", true, false).await.expect("restarted");
+    bench
+        .control
+        .restart("a", true, false)
+        .await
+        .expect("restarted");
     bench.has_opened("a-0", 2).await;
     let bench = bench.restarted().await;
     bench.has_opened("a-0", 3).await;
     bench.shows("a", "RUNNING [RUNNING]").await;
-    bench.control.set_target("a", TargetState::Paused).await.expect("paused");
+    bench
+        .control
+        .set_target("a", TargetState::Paused)
+        .await
+        .expect("paused");
     bench.shows("a", "PAUSED [PAUSED]").await;
     assert_eq!(bench.probe.opens("a-0"), 3);
     bench.worker.shutdown().await;
@@ -64,12 +122,24 @@ async fn a_panic_ends_one_task() {
     let bench = Bench::new().await;
     bench.create("ok", &[CLASS, TOPIC]).await;
     for at in ["open", "poll"] {
-        bench.create(at, &[CLASS, TOPIC, ("fail.at", &format!("{at}:panic"))]).await;
+        bench
+            .create(at, &[CLASS, TOPIC, ("fail.at", &format!("{at}:panic"))])
+            .await;
         bench.shows(at, "RUNNING [FAILED]").await;
-        let trace = bench.control.task_status(at, 0).expect("a status").trace.expect("a trace");
-        assert!(trace.contains("bug error") && trace.contains("told to panic"), "{trace}");
+        let trace = bench
+            .control
+            .task_status(at, 0)
+            .expect("a status")
+            .trace
+            .expect("a trace");
+        assert!(
+            trace.contains("bug error") && trace.contains("told to panic"),
+            "{trace}"
+        );
     }
-    bench.create("plan", &[CLASS, TOPIC, ("fail.at", "plan:panic")]).await;
+    bench
+        .create("plan", &[CLASS, TOPIC, ("fail.at", "plan:panic")])
+        .await;
     bench.shows("plan", "FAILED []").await;
     bench.shows("ok", "RUNNING [RUNNING]").await;
     bench.worker.shutdown().await;
@@ -78,41 +148,100 @@ async fn a_panic_ends_one_task() {
 #[tokio::test]
 async fn a_connector_that_cannot_plan_fails() {
     let bench = Bench::new().await;
-    bench.create("c", &[CLASS, TOPIC, ("fail.at", "plan:config")]).await;
+    bench
+        .create("c", &[CLASS, TOPIC, ("fail.at", "plan:config")])
+        .await;
     bench.shows("c", "FAILED []").await;
     let status = bench.control.status("c").expect("a status");
-    assert!(status.connector.trace.is_some_and(|trace| trace.contains("told to")));
-    let failed = bench.control.restart("c", false, false).await.expect_err("it fails again");
-    assert_eq!((failed.kind, failed.message.as_str()), (ControlErrorKind::Bug, "Failed to start connector: c"));
-    bench.control.set_target("c", TargetState::Paused).await.expect("paused");
+    assert!(
+        status
+            .connector
+            .trace
+            .is_some_and(|trace| trace.contains("told to"))
+    );
+    let failed = bench
+        .control
+        .restart("c", false, false)
+        .await
+        .expect_err("it fails again");
+    assert_eq!(
+        (failed.kind, failed.message.as_str()),
+        (ControlErrorKind::Bug, "Failed to start connector: c")
+    );
+    bench
+        .control
+        .set_target("c", TargetState::Paused)
+        .await
+        .expect("paused");
     bench.shows("c", "PAUSED []").await;
-    bench.control.set_target("c", TargetState::Started).await.expect("resumed");
+    bench
+        .control
+        .set_target("c", TargetState::Started)
+        .await
+        .expect("resumed");
     bench.shows("c", "FAILED []").await;
     // More tasks than it may have.
-    bench.create("many", &[CLASS, TOPIC, ("tasks.max", "2"), ("shares", "3")]).await;
+    bench
+        .create("many", &[CLASS, TOPIC, ("tasks.max", "2"), ("shares", "3")])
+        .await;
     bench.shows("many", "FAILED []").await;
-    let trace = bench.control.status("many").expect("a status").connector.trace.expect("a trace");
-    assert!(trace.contains("The connector many has generated 3 tasks, which is greater than 2, the maximum number"), "{trace}");
-    bench.control.patch_config("many", [("tasks.max.enforce".to_owned(), Some("false".to_owned()))].into()).await.expect("patched");
-    bench.shows("many", "RUNNING [RUNNING RUNNING RUNNING]").await;
+    let trace = bench
+        .control
+        .status("many")
+        .expect("a status")
+        .connector
+        .trace
+        .expect("a trace");
+    assert!(
+        trace.contains(
+            "The connector many has generated 3 tasks, which is greater than 2, the maximum number"
+        ),
+        "{trace}"
+    );
+    bench
+        .control
+        .patch_config(
+            "many",
+            [("tasks.max.enforce".to_owned(), Some("false".to_owned()))].into(),
+        )
+        .await
+        .expect("patched");
+    bench
+        .shows("many", "RUNNING [RUNNING RUNNING RUNNING]")
+        .await;
     bench.worker.shutdown().await;
 }
 
 #[tokio::test]
 async fn passing_failures_mend_themselves() {
     let bench = Bench::new().await;
-    bench.probe.trouble.lock().expect("no panic").push(longshore_sdk::Error::fenced("poll", "another has it"));
+    bench
+        .probe
+        .trouble
+        .lock()
+        .expect("no panic")
+        .push(longshore_sdk::Error::fenced("poll", "another has it"));
     bench.create("m", &[CLASS, TOPIC]).await;
     bench.has_opened("m-0", 2).await;
     bench.shows("m", "RUNNING [RUNNING]").await;
-    eventually("its records are there", || bench.bus.0.records("t").len() == 3, || "not yet".to_owned()).await;
+    eventually(
+        "its records are there",
+        || bench.bus.0.records("t").len() == 3,
+        || "not yet".to_owned(),
+    )
+    .await;
     // One that does not mend is shown, with when it is tried again.
-    bench.create("o", &[CLASS, TOPIC, ("fail.at", "open:transient")]).await;
+    bench
+        .create("o", &[CLASS, TOPIC, ("fail.at", "open:transient")])
+        .await;
     bench.shows("o", "RUNNING [RESTARTING]").await;
     let status = bench.control.task_status("o", 0).expect("a status");
     let extra = status.x.expect("x");
     assert_eq!(extra["restart"]["attempt"], 1);
-    assert_eq!(extra["restart"]["reason"], "transient error at fake: told to");
+    assert_eq!(
+        extra["restart"]["reason"],
+        "transient error at fake: told to"
+    );
     bench.worker.shutdown().await;
 }
 
@@ -123,7 +252,10 @@ async fn a_finished_source_shows_it() {
     bench.shows("e", "PAUSED [PAUSED]").await;
     let status = bench.control.status("e").expect("a status");
     let finished = Some(serde_json::json!({ "finished": true }));
-    assert_eq!((&status.connector.x, &status.tasks[0].x), (&finished, &finished));
+    assert_eq!(
+        (&status.connector.x, &status.tasks[0].x),
+        (&finished, &finished)
+    );
     assert_eq!(bench.bus.0.records("t").len(), 3);
     bench.control.restart_task("e", 0).await.expect("restarted");
     bench.has_opened("e-0", 2).await;
@@ -135,17 +267,32 @@ async fn a_finished_source_shows_it() {
 async fn a_replan_moves_what_changed() {
     let bench = Bench::new().await;
     *bench.probe.shares.lock().expect("no panic") = 1;
-    bench.create("r", &[CLASS, TOPIC, ("tasks.max", "4"), ("shares", "probe")]).await;
+    bench
+        .create(
+            "r",
+            &[CLASS, TOPIC, ("tasks.max", "4"), ("shares", "probe")],
+        )
+        .await;
     bench.shows("r", "RUNNING [RUNNING]").await;
     *bench.probe.shares.lock().expect("no panic") = 2;
-    let replan = bench.probe.replan.lock().expect("no panic").clone().expect("opened");
+    let replan = bench
+        .probe
+        .replan
+        .lock()
+        .expect("no panic")
+        .clone()
+        .expect("opened");
     replan();
     bench.shows("r", "RUNNING [RUNNING RUNNING]").await;
     assert_eq!((bench.probe.opens("r-0"), bench.probe.opens("r-1")), (1, 1));
     // The same plan again writes nothing.
     let records = bench.config.keys().len();
     replan();
-    bench.control.restart("r", false, false).await.expect("restarted");
+    bench
+        .control
+        .restart("r", false, false)
+        .await
+        .expect("restarted");
     assert_eq!(bench.config.keys().len(), records);
     bench.worker.shutdown().await;
 }
@@ -169,7 +316,14 @@ async fn reads_answer_while_the_broker_is_away() {
     // What is so is shown, although it cannot be written yet.
     bench.shows("a", "PAUSED [PAUSED]").await;
     bench.status.set_away(false);
-    let written = || bench.status.texts().iter().any(|(key, value)| key == "status-task-a-0" && value.as_deref().is_some_and(|value| value.contains("PAUSED")));
+    let written = || {
+        bench.status.texts().iter().any(|(key, value)| {
+            key == "status-task-a-0"
+                && value
+                    .as_deref()
+                    .is_some_and(|value| value.contains("PAUSED"))
+        })
+    };
     eventually("the status is written", written, || "not yet".to_owned()).await;
     bench.worker.shutdown().await;
 }
@@ -188,7 +342,7 @@ async fn a_view_whose_reader_breaks_keeps_its_value() {
 }
 
 #[tokio::test]
-async fn a_worker_out_of_its_group_runs_nothing() {
+async fn a_worker_out_of_its_group_moves_nothing() {
     let bench = Bench::new().await;
     bench.create("a", &[CLASS, TOPIC]).await;
     bench.shows("a", "RUNNING [RUNNING]").await;
@@ -196,12 +350,33 @@ async fn a_worker_out_of_its_group_runs_nothing() {
         view.members.clear();
         view.leader = None;
     });
-    eventually("its tasks are closed", || bench.probe.open_now().is_empty(), || format!("{:?}", bench.probe.open_now())).await;
+    bench.shows("a", "RUNNING [PAUSED]").await;
+    bench.create("b", &[CLASS, TOPIC]).await;
+    // It comes back under another incarnation: its tasks are its own still, and go on where they are.
     bench.group.change(|view| {
+        view.me.incarnation = "2".to_owned();
         view.members = vec![view.me.clone()];
         view.leader = Some(view.me.clone());
         view.generation += 1;
     });
-    bench.has_opened("a-0", 2).await;
+    bench.shows("a", "RUNNING [RUNNING]").await;
+    bench.shows("b", "RUNNING [RUNNING]").await;
+    assert_eq!(bench.probe.opens("a-0"), 1);
+    // Others have taken over meanwhile: what is theirs is closed here.
+    bench.group.change(|view| {
+        let other = crate::ports::Member {
+            worker_id: "w:2".to_owned(),
+            incarnation: "1".to_owned(),
+        };
+        view.members.push(other.clone());
+        view.leader = Some(other);
+        view.generation += 1;
+    });
+    eventually(
+        "one of two is closed",
+        || bench.probe.open_now().len() == 1,
+        || format!("{:?}", bench.probe.open_now()),
+    )
+    .await;
     bench.worker.shutdown().await;
 }

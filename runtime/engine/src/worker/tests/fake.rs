@@ -3,11 +3,14 @@
 use crate::registry::Registry;
 use bytes::Bytes;
 use longshore_sdk::{
-    Datum, Error, Guarantee, Level, Offset, Offsets, Partition, Plugin, Record, Refused, Result, Share, SinkContext, SinkRecord, SourceContext,
-    SourceRecord, TopicOffsets, TopicPartition,
+    Datum, Error, Guarantee, Level, Offset, Offsets, Partition, Plugin, Record, Refused, Result,
+    Share, SinkContext, SinkRecord, SourceContext, SourceRecord, TopicOffsets, TopicPartition,
     config::{Definition, Finding, Flat, Key, KeyType},
     converter::{Codec, Part},
-    erased::{Boxed, ConverterPlugin, DynConverter, DynSink, DynSinkConnector, DynSource, DynSourceConnector},
+    erased::{
+        Boxed, ConverterPlugin, DynConverter, DynSink, DynSinkConnector, DynSource,
+        DynSourceConnector,
+    },
 };
 use serde_json::json;
 use std::{
@@ -31,7 +34,12 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn opens(&self, task: &str) -> usize {
-        self.opens.lock().expect("no panic").get(task).copied().unwrap_or(0)
+        self.opens
+            .lock()
+            .expect("no panic")
+            .get(task)
+            .copied()
+            .unwrap_or(0)
     }
     /// The tasks that are open now.
     pub(super) fn open_now(&self) -> Vec<String> {
@@ -43,13 +51,21 @@ impl Probe {
         self.taken.lock().expect("no panic").clone()
     }
     fn opened(self: &Arc<Self>, task: String) -> Open {
-        *self.opens.lock().expect("no panic").entry(task.clone()).or_default() += 1;
+        *self
+            .opens
+            .lock()
+            .expect("no panic")
+            .entry(task.clone())
+            .or_default() += 1;
         let mut open = self.open_now.lock().expect("no panic");
         // I4: a task is not opened again before its former life is over.
         assert!(!open.contains(&task), "{task} is open twice");
         open.push(task.clone());
         drop(open);
-        Open { probe: Arc::clone(self), task }
+        Open {
+            probe: Arc::clone(self),
+            task,
+        }
     }
 }
 
@@ -61,24 +77,41 @@ struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.probe.open_now.lock().expect("no panic").retain(|task| *task != self.task);
+        self.probe
+            .open_now
+            .lock()
+            .expect("no panic")
+            .retain(|task| *task != self.task);
     }
 }
 
 pub(super) fn registry(probe: &Arc<Probe>) -> Arc<Registry> {
     let mut registry = Registry::default();
-    registry.source(Box::new(FakeSource(Arc::clone(probe)))).sink(Box::new(FakeSink(Arc::clone(probe)))).converters([ConverterPlugin {
-        plugin: tag("raw", &["org.apache.kafka.connect.converters.ByteArrayConverter"]),
-        definition: Definition::default,
-        headers: true,
-        data: true,
-        build: |_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>),
-    }]);
+    registry
+        .source(Box::new(FakeSource(Arc::clone(probe))))
+        .sink(Box::new(FakeSink(Arc::clone(probe))))
+        .converters([ConverterPlugin {
+            plugin: tag(
+                "raw",
+                &["org.apache.kafka.connect.converters.ByteArrayConverter"],
+            ),
+            definition: Definition::default,
+            headers: true,
+            data: true,
+            build: |_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>),
+        }]);
     Arc::new(registry)
 }
 
 fn tag(name: &'static str, aliases: &'static [&'static str]) -> Plugin {
-    Plugin { name, aliases, version: "1.2.3", about: "A fake.", unsupported: &["legacy.mode"], capabilities: Default::default() }
+    Plugin {
+        name,
+        aliases,
+        version: "1.2.3",
+        about: "A fake.",
+        unsupported: &["legacy.mode"],
+        capabilities: Default::default(),
+    }
 }
 
 struct Raw;
@@ -103,13 +136,17 @@ fn definition(required: &str) -> Definition {
     password.kind = KeyType::Password;
     let mut definition = Definition::default();
     definition.keys = vec![topic, password];
-    definition.keys.extend(["count", "fail.at", "shares", "share"].map(Key::new));
+    definition
+        .keys
+        .extend(["count", "fail.at", "shares", "share"].map(Key::new));
     definition
 }
 
 /// `fail.at`: plan, open, poll, put with the kind of error behind a colon; `panic` as a kind panics.
 fn fail(config: &Flat, at: &str) -> Result<()> {
-    let told = config.get("fail.at").and_then(|told| told.strip_prefix(at)?.strip_prefix(':'));
+    let told = config
+        .get("fail.at")
+        .and_then(|told| told.strip_prefix(at)?.strip_prefix(':'));
     match told {
         None => Ok(()),
         Some("transient") => Err(Error::transient("fake", "told to")),
@@ -128,11 +165,20 @@ impl DynSourceConnector for FakeSource {
         definition("topic")
     }
     fn guarantee(&self, _: &Flat) -> Result<Guarantee> {
-        Ok(Guarantee { level: Level::AtLeastOnce, method: "a fake" })
+        Ok(Guarantee {
+            level: Level::AtLeastOnce,
+            method: "a fake",
+        })
     }
     fn check<'a>(&'a self, config: &'a Flat) -> Boxed<'a, Vec<Finding>> {
-        let bad = config.get("password").is_some_and(|password| password == "wrong");
-        let findings = if bad { vec![Finding::new("password", "refused by the system")] } else { Vec::new() };
+        let bad = config
+            .get("password")
+            .is_some_and(|password| password == "wrong");
+        let findings = if bad {
+            vec![Finding::new("password", "refused by the system")]
+        } else {
+            Vec::new()
+        };
         Box::pin(std::future::ready(findings))
     }
     fn plan<'a>(&'a self, config: &'a Flat, tasks_max: u32) -> Boxed<'a, Result<Vec<Share>>> {
@@ -147,15 +193,32 @@ impl DynSourceConnector for FakeSource {
             Ok((0..count).map(share).collect())
         })
     }
-    fn open<'a>(&'a self, config: &'a Flat, share: Share, cx: SourceContext) -> Boxed<'a, Result<Box<dyn DynSource>>> {
+    fn open<'a>(
+        &'a self,
+        config: &'a Flat,
+        share: Share,
+        cx: SourceContext,
+    ) -> Boxed<'a, Result<Box<dyn DynSource>>> {
         Box::pin(async move {
             let open = self.0.opened(format!("{}-{}", cx.connector, cx.task));
             fail(config, "open")?;
             let lane = Partition::new(&json!({ "share": share.get("share") }))?;
-            let next = cx.offset(&lane).map_or(Ok(0), |offset| offset.parse::<BTreeMap<String, u64>>().map(|offset| offset["n"]))?;
+            let next = cx.offset(&lane).map_or(Ok(0), |offset| {
+                offset
+                    .parse::<BTreeMap<String, u64>>()
+                    .map(|offset| offset["n"])
+            })?;
             *self.0.replan.lock().expect("no panic") = Some(Arc::clone(&cx.replan));
-            let count = config.get("count").map_or(3, |count| count.parse().expect("a number"));
-            Ok(Box::new(FakeSourceTask { open, config: config.clone(), lane, next, count }) as Box<dyn DynSource>)
+            let count = config
+                .get("count")
+                .map_or(3, |count| count.parse().expect("a number"));
+            Ok(Box::new(FakeSourceTask {
+                open,
+                config: config.clone(),
+                lane,
+                next,
+                count,
+            }) as Box<dyn DynSource>)
         })
     }
 }
@@ -176,7 +239,11 @@ impl DynSource for FakeSourceTask {
                 return Err(error);
             }
             if self.next >= self.count {
-                if self.config.get("shares").is_some_and(|shares| shares == "1") {
+                if self
+                    .config
+                    .get("shares")
+                    .is_some_and(|shares| shares == "1")
+                {
                     return Err(Error::end("poll", "all read"));
                 }
                 tokio::time::sleep(max_wait).await;
@@ -185,7 +252,11 @@ impl DynSource for FakeSourceTask {
             self.next += 1;
             let mut record = Record::new(self.config["topic"].as_str().into());
             record.value = Datum::Bytes(Bytes::from(format!("{}:{}", self.open.task, self.next)));
-            Ok(vec![SourceRecord { record, lane: self.lane.clone(), offset: Offset::counter("n", self.next) }])
+            Ok(vec![SourceRecord {
+                record,
+                lane: self.lane.clone(),
+                offset: Offset::counter("n", self.next),
+            }])
         })
     }
     fn commit<'a>(&'a mut self, _: &'a Offsets) -> Boxed<'a, Result<()>> {
@@ -208,7 +279,10 @@ impl DynSinkConnector for FakeSink {
         definition
     }
     fn guarantee(&self, _: &Flat) -> Result<Guarantee> {
-        Ok(Guarantee { level: Level::AtLeastOnce, method: "a fake" })
+        Ok(Guarantee {
+            level: Level::AtLeastOnce,
+            method: "a fake",
+        })
     }
     fn check<'a>(&'a self, _: &'a Flat) -> Boxed<'a, Vec<Finding>> {
         Box::pin(std::future::ready(Vec::new()))
@@ -217,11 +291,19 @@ impl DynSinkConnector for FakeSink {
         let planned = fail(config, "plan").map(|()| (0..tasks_max).map(|_| Share::new()).collect());
         Box::pin(std::future::ready(planned))
     }
-    fn open<'a>(&'a self, config: &'a Flat, _: Share, cx: SinkContext) -> Boxed<'a, Result<Box<dyn DynSink>>> {
+    fn open<'a>(
+        &'a self,
+        config: &'a Flat,
+        _: Share,
+        cx: SinkContext,
+    ) -> Boxed<'a, Result<Box<dyn DynSink>>> {
         Box::pin(async move {
             let open = self.0.opened(format!("{}-{}", cx.connector, cx.task));
             fail(config, "open")?;
-            Ok(Box::new(FakeSinkTask { open, config: config.clone() }) as Box<dyn DynSink>)
+            Ok(Box::new(FakeSinkTask {
+                open,
+                config: config.clone(),
+            }) as Box<dyn DynSink>)
         })
     }
 }
@@ -232,7 +314,10 @@ struct FakeSinkTask {
 }
 
 impl DynSink for FakeSinkTask {
-    fn assigned<'a>(&'a mut self, _: &'a [TopicPartition]) -> Boxed<'a, Result<Option<TopicOffsets>>> {
+    fn assigned<'a>(
+        &'a mut self,
+        _: &'a [TopicPartition],
+    ) -> Boxed<'a, Result<Option<TopicOffsets>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
     fn put<'a>(&'a mut self, batch: &'a [SinkRecord]) -> Boxed<'a, Result<Vec<Refused>>> {
@@ -242,7 +327,12 @@ impl DynSink for FakeSinkTask {
                 Datum::Bytes(bytes) => bytes.clone(),
                 other => panic!("the raw converter gave {other:?}"),
             });
-            self.open.probe.taken.lock().expect("no panic").extend(values);
+            self.open
+                .probe
+                .taken
+                .lock()
+                .expect("no panic")
+                .extend(values);
             Ok(Vec::new())
         })
     }

@@ -1,4 +1,9 @@
-use crate::settings::{Settings, WorkerSettings};
+use super::texts;
+use crate::{
+    bundle,
+    cli::lint::check,
+    settings::{Settings, Syntax},
+};
 use std::path::{Path, PathBuf};
 
 /// Every settings file below a folder.
@@ -25,23 +30,24 @@ fn every_file_of_configs_is_in_order() {
         found.iter().any(|path| path.ends_with("quickstart.yaml")),
         "{found:?}"
     );
+    let registry = bundle::registry();
     for path in found {
-        let settings = match Settings::read(&[&path]) {
+        let mut settings = match Settings::read(&[&path]) {
             Ok(settings) => settings,
-            Err(problems) => panic!("{problems:?}"),
+            Err(problems) => panic!("{:?}", texts(problems)),
         };
-        assert!(settings.notes.is_empty(), "{:?}", settings.notes);
-        if let Some(worker) = &settings.worker
-            && let Err(problems) = WorkerSettings::read(worker)
-        {
-            panic!("{problems:?}");
-        }
-        for (name, connector) in &settings.connectors {
-            assert!(
-                connector.config.contains_key("connector.class"),
-                "{name} in {}",
-                path.display()
-            );
-        }
+        let empty = settings.connectors.is_empty() && settings.worker.is_none();
+        assert!(!empty, "{} says nothing", path.display());
+        // A connector whose crate is not bundled yet is checked from the day it is.
+        settings.connectors.retain(|_, section| {
+            let class = section.config.get("connector.class").map(String::as_str);
+            class != Some("mirror") || registry.connector("mirror").is_some()
+        });
+        let (errors, warnings) = check(&settings);
+        assert_eq!(texts(errors), [""; 0]);
+        let of_yaml = settings
+            .worker
+            .is_none_or(|worker| worker.syntax == Syntax::Yaml);
+        assert!(!of_yaml || warnings.is_empty(), "{:?}", texts(warnings));
     }
 }
