@@ -173,6 +173,9 @@ pub(crate) struct Settings {
     pub(crate) delete: bool,
     pub(crate) delete_retention_ms: i64,
     pub(crate) log_append_time: bool,
+    /// How far timestamps set by clients may lie behind and ahead of the broker's clock.
+    pub(crate) max_behind_ms: i64,
+    pub(crate) max_ahead_ms: i64,
     pub(crate) max_compaction_lag_ms: i64,
     pub(crate) max_message_bytes: usize,
     pub(crate) min_cleanable_ratio: f64,
@@ -201,6 +204,8 @@ impl Settings {
             delete: policy.contains("delete"),
             delete_retention_ms: whole("delete.retention.ms"),
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
+            max_behind_ms: whole("message.timestamp.before.max.ms"),
+            max_ahead_ms: whole("message.timestamp.after.max.ms"),
             max_compaction_lag_ms: whole("max.compaction.lag.ms"),
             max_message_bytes: whole("max.message.bytes") as usize,
             min_cleanable_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),

@@ -39,9 +39,16 @@ fn nothing_acknowledged_is_lost_however_often_the_broker_is_killed() -> Result<(
     for topic in [workload::PLAIN, workload::TRANSACTED, workload::CONSUMED] {
         kafka.create_topic(topic, 2, &[])?;
     }
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "150"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+    ];
+    kafka.create_topic(workload::COMPACTED, 2, &configs)?;
     let stop = AtomicBool::new(false);
-    let (plain, transactions, committed) = std::thread::scope(|scope| -> Result<_> {
-        let plain = scope.spawn(|| workload::write_plain(&kafka, &stop));
+    let (plain, compacted, transactions, committed) = std::thread::scope(|scope| -> Result<_> {
+        let plain = scope.spawn(|| workload::write_numbers(&kafka, workload::PLAIN, &stop));
+        let compacted = scope.spawn(|| workload::write_numbers(&kafka, workload::COMPACTED, &stop));
         let transactions = scope.spawn(|| workload::write_transactions(&kafka, &stop));
         let committed = scope.spawn(|| workload::commit_offsets(&kafka, &stop));
         let mut kill_all = || -> Result<()> {
@@ -61,6 +68,7 @@ fn nothing_acknowledged_is_lost_however_often_the_broker_is_killed() -> Result<(
         let panicked = || anyhow!("a client panicked");
         let results = (
             plain.join().map_err(|_| panicked())??,
+            compacted.join().map_err(|_| panicked())??,
             transactions.join().map_err(|_| panicked())??,
             committed.join().map_err(|_| panicked())??,
         );
@@ -71,6 +79,7 @@ fn nothing_acknowledged_is_lost_however_often_the_broker_is_killed() -> Result<(
     broker.kill()?;
     broker.restart()?;
     check_plain(&kafka, &plain)?;
+    check_compacted(&kafka, &compacted)?;
     check_transactions(&kafka, &transactions)?;
     let found = kafka.committed(GROUP, workload::CONSUMED, 0)?;
     ensure!(
@@ -108,6 +117,33 @@ fn check_plain(kafka: &Kafka, acknowledged: &BTreeSet<u64>) -> Result<()> {
     ensure!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
     ensure!(twice.is_empty(), "written more than once: {twice:?}");
+    Ok(())
+}
+
+/// The last number of every key and partition, in order, and few of the others.
+fn check_compacted(kafka: &Kafka, acknowledged: &BTreeSet<u64>) -> Result<()> {
+    let (records, _) = kafka.read_all(workload::COMPACTED, 2, "read_committed")?;
+    let mut last = BTreeMap::new();
+    for record in &records {
+        let number: u64 = record.value.as_deref().unwrap_or_default().parse()?;
+        let before = last.insert((record.partition, record.key.clone()), number);
+        ensure!(before < Some(number), "{record:?} after {before:?}");
+    }
+    let mut wanted = BTreeMap::new();
+    for number in acknowledged {
+        let key = (number % workload::KEYS).to_string();
+        wanted.insert(((number % 2) as i32, Some(key)), *number);
+    }
+    ensure!(
+        last == wanted,
+        "the last values are {last:?}, acknowledged were {wanted:?}"
+    );
+    ensure!(
+        records.len() < acknowledged.len() / 2,
+        "{} of {} records: nothing was compacted",
+        records.len(),
+        acknowledged.len()
+    );
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod error;
+mod judge;
 mod offsets;
 mod plugins;
 mod read;
@@ -10,8 +11,9 @@ mod write;
 pub use crate::views::config::TargetState;
 pub use answers::{
     ActiveTopics, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorState,
-    ConnectorStateInfo, ConnectorType, Health, HealthStatus, PluginExtra, PluginInfo, PluginKind,
-    ServerExtra, ServerInfo, Stored, TaskInfo, TaskName, TaskStateInfo, TopicList,
+    ConnectorStateInfo, ConnectorType, Extra, Health, HealthStatus, PluginExtra, PluginInfo,
+    PluginKind, ServerExtra, ServerInfo, Stored, TaskInfo, TaskName, TaskStateInfo, TopicList,
+    Validated, Warning,
 };
 pub use error::{ControlError, ControlErrorKind};
 

@@ -33,7 +33,10 @@ fn plan(text: &str) -> Option<(String, u64)> {
 mod tests {
     #[test]
     fn a_plan_names_a_point_and_a_count() {
-        assert_eq!(super::plan("after-put:3"), Some(("after-put".to_owned(), 3)));
+        assert_eq!(
+            super::plan("after-put:3"),
+            Some(("after-put".to_owned(), 3))
+        );
         assert_eq!(super::plan("after-put"), Some(("after-put".to_owned(), 1)));
         assert_eq!(super::plan("after-put:x"), None);
     }

@@ -145,6 +145,7 @@ pub(crate) struct MemoryBus {
     topics: Mutex<BTreeMap<String, Vec<Record>>>,
     committed: Mutex<BTreeMap<String, TopicOffsets>>,
     clients: Mutex<Vec<String>>,
+    created: Mutex<BTreeMap<String, TopicSpec>>,
 }
 
 impl MemoryBus {
@@ -158,6 +159,10 @@ impl MemoryBus {
     }
     pub(crate) fn clients(&self) -> Vec<String> {
         self.clients.lock().expect("no panic").clone()
+    }
+    /// How a topic was asked for.
+    pub(crate) fn created(&self, topic: &str) -> Option<TopicSpec> {
+        self.created.lock().expect("no panic").get(topic).cloned()
     }
     /// What a group has committed of the partitions that it reads, summed up.
     pub(crate) fn committed_of(&self, group: &str) -> Option<i64> {
@@ -211,10 +216,9 @@ impl Bus for SharedMemoryBus {
         )))
     }
     fn ensure_topic(&self, topic: TopicSpec) -> Boxed<'_, Result<bool>> {
-        let mut topics = self.0.topics.lock().expect("no panic");
-        let created = !topics.contains_key(&topic.name);
-        topics.entry(topic.name).or_default();
-        Box::pin(std::future::ready(Ok(created)))
+        let mut created = self.0.created.lock().expect("no panic");
+        let before = created.insert(topic.name.clone(), topic);
+        Box::pin(std::future::ready(Ok(before.is_none())))
     }
     fn committed<'a>(&'a self, group: &'a str) -> Boxed<'a, Result<TopicOffsets>> {
         let committed = self

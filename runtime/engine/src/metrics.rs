@@ -2,7 +2,9 @@
 
 use crate::task::TaskId;
 use longshore_sdk::Direction;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -133,23 +135,50 @@ impl Metrics {
         };
         let counters = COUNTERS.iter().map(counter).collect();
         let gauges = GAUGES.iter().map(gauge).collect();
-        let connectors = worker("kafka_connect_worker_connector_count", "Connectors that run on this worker.");
-        let tasks = worker("kafka_connect_worker_task_count", "Tasks that run on this worker.");
-        Arc::new(Self { registry, counters, gauges, live: Mutex::default(), connectors, tasks })
+        let connectors = worker(
+            "kafka_connect_worker_connector_count",
+            "Connectors that run on this worker.",
+        );
+        let tasks = worker(
+            "kafka_connect_worker_task_count",
+            "Tasks that run on this worker.",
+        );
+        Arc::new(Self {
+            registry,
+            counters,
+            gauges,
+            live: Mutex::default(),
+            connectors,
+            tasks,
+        })
     }
     /// The meters of a task that moves data in `direction`. Its series go when the last holder drops them; a reopened task goes on counting where it was.
     pub fn task(self: &Arc<Self>, id: &TaskId, direction: Direction) -> Arc<TaskMeters> {
         let number = id.task.to_string();
         let labels = [&*id.connector, &*number];
-        let counters = COUNTERS.iter().zip(&self.counters).map(|((_, of, _), family)| of.has(direction).then(|| family.with_label_values(&labels)));
-        let gauges = GAUGES.iter().zip(&self.gauges).map(|((_, of, _), family)| of.has(direction).then(|| family.with_label_values(&labels)));
-        let meters = Arc::new(TaskMeters { metrics: self.clone(), id: id.clone(), counters: counters.collect(), gauges: gauges.collect(), samples: Mutex::default() });
+        let counters = COUNTERS
+            .iter()
+            .zip(&self.counters)
+            .map(|((_, of, _), family)| {
+                of.has(direction).then(|| family.with_label_values(&labels))
+            });
+        let gauges = GAUGES.iter().zip(&self.gauges).map(|((_, of, _), family)| {
+            of.has(direction).then(|| family.with_label_values(&labels))
+        });
+        let meters = Arc::new(TaskMeters {
+            metrics: self.clone(),
+            id: id.clone(),
+            counters: counters.collect(),
+            gauges: gauges.collect(),
+            samples: Mutex::default(),
+        });
         self.live().insert(id.clone(), Arc::downgrade(&meters));
         meters
     }
     /// Shows how many connectors and tasks this worker runs.
     pub fn set_worker(&self, connectors: usize, tasks: usize) {
-        self.connectors.set(i64::try_from(connectors).unwrap_or(i64::MAX));
+        self.connectors
+            .set(i64::try_from(connectors).unwrap_or(i64::MAX));
         self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     }
     /// For metrics of others, shown by [`Metrics::encode`] as well.
@@ -161,7 +190,9 @@ impl Metrics {
         let live: Vec<_> = self.live().values().filter_map(Weak::upgrade).collect();
         live.iter().for_each(|meters| meters.show_samples());
         drop(live);
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| format!("# not encoded: {error}\n"))
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| format!("# not encoded: {error}\n"))
     }
     fn live(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<TaskMeters>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -190,7 +221,9 @@ impl TaskMeters {
     }
     /// How many were counted; 0 for series that the task's direction does not have.
     pub fn count(&self, count: Count) -> u64 {
-        self.counters[count as usize].as_ref().map_or(0, IntCounter::get)
+        self.counters[count as usize]
+            .as_ref()
+            .map_or(0, IntCounter::get)
     }
     /// Shows a level.
     pub fn set(&self, level: Level, value: i64) {
@@ -209,9 +242,17 @@ impl TaskMeters {
     }
     /// Notes the time of a record's failure.
     pub(crate) fn failed_now(&self) {
-        #[allow(clippy::disallowed_methods, reason = "a wall clock reading for people; nothing is decided by it")]
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.set(Level::LastError, i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a wall clock reading for people; nothing is decided by it"
+        )]
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.set(
+            Level::LastError,
+            i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+        );
     }
     fn show_samples(&self) {
         let now = Instant::now();
@@ -234,15 +275,24 @@ impl Drop for TaskMeters {
     fn drop(&mut self) {
         let mut live = self.metrics.live();
         // A reopened task has meters of its own under the same id: its series stay.
-        if live.get(&self.id).is_none_or(|meters| meters.strong_count() > 0) {
+        if live
+            .get(&self.id)
+            .is_none_or(|meters| meters.strong_count() > 0)
+        {
             return;
         }
         live.remove(&self.id);
         let number = self.id.task.to_string();
         let labels = [&*self.id.connector, &*number];
         // Series of the other direction do not exist; that is the only error there is.
-        self.metrics.counters.iter().for_each(|family| drop(family.remove_label_values(&labels)));
-        self.metrics.gauges.iter().for_each(|family| drop(family.remove_label_values(&labels)));
+        self.metrics
+            .counters
+            .iter()
+            .for_each(|family| drop(family.remove_label_values(&labels)));
+        self.metrics
+            .gauges
+            .iter()
+            .for_each(|family| drop(family.remove_label_values(&labels)));
     }
 }
 
@@ -266,7 +316,11 @@ impl Window {
     fn add(&mut self, value: f64, now: Instant) {
         let age = now - *self.since.get_or_insert(now);
         if age >= HALF {
-            self.halves[1] = if age < HALF * 2 { self.halves[0] } else { Half::default() };
+            self.halves[1] = if age < HALF * 2 {
+                self.halves[0]
+            } else {
+                Half::default()
+            };
             self.halves[0] = Half::default();
             self.since = Some(now);
         }
@@ -277,9 +331,17 @@ impl Window {
     }
     fn read(&self, now: Instant) -> (f64, f64) {
         let fresh = self.since.is_some_and(|since| now - since < HALF * 2);
-        let [one, two] = if fresh { self.halves } else { Default::default() };
+        let [one, two] = if fresh {
+            self.halves
+        } else {
+            Default::default()
+        };
         let samples = one.samples + two.samples;
-        let average = if samples > 0.0 { (one.sum + two.sum) / samples } else { 0.0 };
+        let average = if samples > 0.0 {
+            (one.sum + two.sum) / samples
+        } else {
+            0.0
+        };
         (average, one.max.max(two.max))
     }
 }
@@ -308,7 +370,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
-        assert!(!text.contains("source_record_poll"), "a sink shows no series of sources");
+        assert!(
+            !text.contains("source_record_poll"),
+            "a sink shows no series of sources"
+        );
         // Reopened before the former run is gone.
         let again = metrics.task(&id, Direction::Sink);
         drop(meters);

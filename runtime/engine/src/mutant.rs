@@ -15,5 +15,7 @@ pub(crate) use mutant;
 #[cfg(feature = "mutants")]
 pub(crate) fn planted(name: &str) -> bool {
     static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    NAME.get_or_init(|| std::env::var("LONGSHORE_MUTANT").ok()).as_deref() == Some(name)
+    NAME.get_or_init(|| std::env::var("LONGSHORE_MUTANT").ok())
+        .as_deref()
+        == Some(name)
 }

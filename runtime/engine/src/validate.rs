@@ -1,6 +1,7 @@
 //! Checks a config against everything that will read it: the framework, the connector, its transforms, predicates and converters. Pure:
 //! it asks no system, and knows nothing of REST.
 
+mod overrides;
 mod plugins;
 mod text;
 
@@ -9,6 +10,7 @@ use crate::{
     registry::{Connector, PluginKind, Registry},
 };
 pub use longshore_sdk::config::UnknownKeys;
+pub use overrides::{ClientKeys, OverridePolicy, Overrides};
 use longshore_sdk::{
     Direction,
     config::{Definition, Finding, Flat, Key, info::ConfigInfos},
@@ -62,7 +64,14 @@ impl Report {
 }
 
 /// Checks a connector's config as it was written: values with placeholders are taken on trust. `worker` holds the worker's converters.
-pub fn check(config: &Flat, registry: &Registry, worker: &Flat, unknown: UnknownKeys) -> Report {
+/// `overrides` says which client settings it may override.
+pub fn check(
+    config: &Flat,
+    registry: &Registry,
+    worker: &Flat,
+    unknown: UnknownKeys,
+    overrides: &Overrides,
+) -> Report {
     let mut report = Report::default();
     let connector = match get(config, "connector.class") {
         None => {
@@ -94,6 +103,7 @@ pub fn check(config: &Flat, registry: &Registry, worker: &Flat, unknown: Unknown
         check_topics(config, &mut report);
     }
     refuse_unsupported(config, connector, &mut report);
+    report.wrong_unless_told(overrides::check(config, overrides));
     let known = plugins::check(config, registry, worker, &mut report);
     report.wrong_unless_told(own.check(config));
     report.definition = std::mem::take(&mut report.definition).and(own);

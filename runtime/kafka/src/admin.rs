@@ -5,6 +5,7 @@ use crate::{
     client::{ClientSettings, Properties, Resolved, Role},
     consumer, errors,
     handle::Handle,
+    roster::Roster,
 };
 use longshore_engine::ports::TopicSpec;
 use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
@@ -23,7 +24,7 @@ const ASK_MAX: Duration = Duration::from_secs(10);
 /// Asks a cluster, and creates topics in it.
 #[derive(Clone)]
 pub struct Admin {
-    settings: ClientSettings,
+    pub(crate) settings: ClientSettings,
     /// A client that reads nothing: its thread also drains the library's log.
     client: Arc<Asker>,
 }
@@ -33,52 +34,6 @@ struct Asker(Arc<Handle>);
 impl Drop for Asker {
     fn drop(&mut self) {
         self.0.begin_close(false);
-    }
-}
-
-/// An internal topic of a worker: compacted, with settings of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InternalTopic {
-    /// The topic's name.
-    pub name: String,
-    /// The worker key that names it, for messages.
-    pub key: &'static str,
-    /// Partitions when it is created.
-    pub partitions: i32,
-    /// Refuse an existing topic with another number of partitions.
-    pub exact: bool,
-    /// Replication when it is created; `None` = 3, or the number of brokers if that is less.
-    pub replication: Option<i16>,
-    /// Further topic configs when it is created.
-    pub config: Properties,
-}
-
-impl InternalTopic {
-    /// The config topic: exactly one partition.
-    pub fn configs(name: impl Into<String>) -> Self {
-        Self::new(name, "config.storage.topic", 1, true)
-    }
-    /// The offsets topic.
-    pub fn offsets(name: impl Into<String>) -> Self {
-        Self::new(name, "offset.storage.topic", 25, false)
-    }
-    /// The status topic.
-    pub fn statuses(name: impl Into<String>) -> Self {
-        Self::new(name, "status.storage.topic", 5, false)
-    }
-    /// The coordination topic: exactly one partition.
-    pub fn coordination(group: &str) -> Self {
-        Self::new(format!("{group}-coordination"), "group.id", 1, true)
-    }
-    fn new(name: impl Into<String>, key: &'static str, partitions: i32, exact: bool) -> Self {
-        Self {
-            name: name.into(),
-            key,
-            partitions,
-            exact,
-            replication: None,
-            config: Properties::new(),
-        }
     }
 }
 
@@ -218,82 +173,26 @@ impl Admin {
         )
     }
 
-    /// Creates a worker's internal topics where they are missing, and checks those that exist.
-    /// Err (Config): one that is not compacted would lose what it holds; one with the wrong number of partitions cannot keep its order.
-    pub async fn ensure_internal(&self, topics: &[InternalTopic]) -> Result<()> {
-        let brokers = self.brokers().await?;
-        let existing = self.topics().await?;
-        for topic in topics {
-            if let Some(partitions) = existing.get(&topic.name) {
-                self.check_internal(topic, *partitions).await?;
-                continue;
-            }
-            let mut config = topic.config.clone();
-            config.insert("cleanup.policy".to_owned(), "compact".to_owned());
-            let replication = topic
-                .replication
-                .unwrap_or_else(|| i16::try_from(brokers.min(3)).unwrap_or(3));
-            let spec = TopicSpec {
-                name: topic.name.clone(),
-                partitions: Some(topic.partitions),
-                replication: Some(replication),
-                config,
-            };
-            if !self.ensure_topic(&spec).await? {
-                // Somebody else was faster: theirs is checked like any other.
-                let partitions = self.partitions(&topic.name).await?;
-                self.check_internal(topic, partitions.unwrap_or(topic.partitions))
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn check_internal(&self, topic: &InternalTopic, partitions: i32) -> Result<()> {
-        let name = &topic.name;
-        if topic.exact && partitions != topic.partitions {
-            return Err(Error::config(
-                "start",
-                format!(
-                    "the topic {name} ({}) must have exactly {} partition, not {partitions}: order would be lost; create it anew or name another one",
-                    topic.key, topic.partitions
-                ),
-            )
-            .with("topic", name));
-        }
-        let Some(policy) = self.cleanup_policy(name).await? else {
-            return Ok(());
-        };
-        if policy == "compact" {
-            return Ok(());
-        }
-        Err(Error::config(
-            "start",
-            format!(
-                "the topic {name} ({}) has cleanup.policy={policy}, which would delete what it holds: run kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact",
-                topic.key,
-                self.settings.bootstrap()
-            ),
-        )
-        .with("topic", name))
-    }
-
     /// `None` = the broker does not tell us.
-    async fn cleanup_policy(&self, topic: &str) -> Result<Option<String>> {
+    pub(crate) async fn config_value(
+        &self,
+        resource: &ResourceSpecifier<'_>,
+        key: &str,
+    ) -> Result<Option<String>> {
         let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
         let results = self
             .native()?
-            .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
+            .describe_configs([resource], &options)
             .await
             .map_err(|error| errors::from_client("describe_configs", error))?;
         for result in results {
             match result {
                 Ok(resource) => {
-                    let entry = resource.entry_map().get("cleanup.policy").copied();
+                    let entry = resource.entry_map().get(key).copied();
                     return Ok(entry.and_then(|entry| entry.value.clone()));
                 }
                 Err(code) => {
-                    tracing::warn!(topic, code = ?code, "the topic's cleanup.policy cannot be checked");
+                    tracing::warn!(key, code = ?code, "a broker's or topic's config cannot be checked");
                 }
             }
         }
@@ -343,6 +242,31 @@ impl Admin {
             Ok(list.groups().iter().map(|g| g.name().to_owned()).collect())
         })
         .await
+    }
+
+    /// A group's members; blocks.
+    pub(crate) fn roster_now(&self, group: &str, max: Duration) -> Result<Roster> {
+        let list = self.client.0.consumer().fetch_group_list(Some(group), max);
+        let list = list.map_err(|error| errors::from_client("members", error))?;
+        Ok(Roster::read(&list, group))
+    }
+
+    /// The brokers' group.min.session.timeout.ms; `None` = they do not tell.
+    pub(crate) async fn session_timeout_min(&self) -> Result<Option<u32>> {
+        let broker = self
+            .ask("metadata", |client| {
+                let metadata = all_topics(client)?;
+                Ok(metadata.brokers().first().map(|broker| broker.id()))
+            })
+            .await?;
+        let Some(broker) = broker else {
+            return Ok(None);
+        };
+        let resource = ResourceSpecifier::Broker(broker);
+        let value = self
+            .config_value(&resource, "group.min.session.timeout.ms")
+            .await?;
+        Ok(value.and_then(|value| value.parse().ok()))
     }
 
     /// The end of each partition, uncommitted records included.

@@ -41,6 +41,9 @@ struct State {
     events: VecDeque<Event>,
     trouble: Option<Error>,
     closing: bool,
+    /// Rebalances need no answer from the owner.
+    at_once: bool,
+    listener: Option<std::thread::Thread>,
 }
 
 /// What the client told, for the owner of its records.
@@ -69,6 +72,23 @@ impl Events {
     /// An error that the task must see; told once.
     pub(crate) fn trouble(&self) -> Option<Error> {
         self.state().trouble.take()
+    }
+    /// From now on rebalances are answered here: for clients that read nothing.
+    pub(crate) fn answer_at_once(&self) {
+        self.state().at_once = true;
+    }
+    /// The calling thread is unparked at each rebalance.
+    pub(crate) fn unpark_me(&self) {
+        self.state().listener = Some(std::thread::current());
+    }
+    pub(crate) fn unpark(&self) {
+        if let Some(listener) = &self.state().listener {
+            listener.unpark();
+        }
+    }
+    fn at_once(&self) -> bool {
+        let state = self.state();
+        state.closing || state.at_once
     }
     fn closing(&self) -> bool {
         self.state().closing
@@ -137,11 +157,11 @@ impl ConsumerContext for Events {
     ) {
         let assign = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let at = partitions(list);
-        if assign && !at.is_empty() && !self.closing() {
+        if assign && !at.is_empty() && !self.at_once() {
             self.state().events.push_back(Event::Assigned(at));
         } else if assign {
             answer(self, self::assign(consumer, list));
-        } else if self.closing() || at.is_empty() {
+        } else if self.at_once() || at.is_empty() {
             answer(self, unassign(consumer, list));
         } else if consumer.assignment_lost() {
             answer(self, unassign(consumer, list));
@@ -150,6 +170,7 @@ impl ConsumerContext for Events {
             self.state().events.push_back(Event::Revoked(at));
         }
         self.wake.notify_one();
+        self.unpark();
     }
 }
 

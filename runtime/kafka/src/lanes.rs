@@ -121,9 +121,9 @@ impl Lanes {
     ) -> (usize, usize) {
         let lane = &mut self.lanes[index];
         let drained = lane.queue.drain(call, &mut self.batch, out);
-        if drained.records > 0 {
+        if let Some(average) = drained.bytes.checked_div(drained.records) {
             lane.position = out.last().map(|record| record.at.offset + 1);
-            self.record_bytes = (self.record_bytes + drained.bytes / drained.records) / 2;
+            self.record_bytes = usize::midpoint(self.record_bytes, average);
         }
         if let Some(end) = drained.end {
             lane.position = Some(end);

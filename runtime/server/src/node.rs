@@ -11,17 +11,14 @@ pub(crate) use signal::until_signal;
 use crate::{
     bundle,
     cli::lint,
-    rest::{self, Door},
+    rest::{self, Cors, Door},
     settings::{Bootstrap, Located, Section, WorkerSettings},
 };
 use anyhow::{Context, Result, anyhow, bail};
 use longshore_broker::Broker;
 use longshore_engine::{control::Control, metrics::Metrics, worker::Worker};
 use longshore_kafka::ClientSettings;
-use std::{
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -43,11 +40,17 @@ impl Node {
         let door = Door::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
+        let origins = Cors::new(&settings.allow_origin, &settings.allow_methods);
         let mut port = None;
         for listener in settings.listeners() {
-            let listener = rest::bind(&format!("{}:{}", bracketed(&listener.host), listener.port)).await?;
+            let listener =
+                rest::bind(&format!("{}:{}", bracketed(&listener.host), listener.port)).await?;
             port = port.or(Some(local_port(&listener)?));
-            servers.spawn(rest::serve(listener, rest::routes(door.clone()), stop.clone()));
+            servers.spawn(rest::serve(
+                listener,
+                rest::routes(door.clone(), origins.clone()),
+                stop.clone(),
+            ));
         }
         let (host, port) = settings.advertised(port.unwrap_or_default());
         let worker_id = format!("{host}:{port}");
@@ -67,11 +70,25 @@ impl Node {
         };
         let registry = Arc::new(bundle::registry());
         let told = parts::told(&settings, worker_id.clone());
-        let worker = Worker::start(told, parts.bus, parts.logs, parts.membership, registry, metrics);
+        let worker = Worker::start(
+            told,
+            parts.bus,
+            parts.logs,
+            parts.membership,
+            registry,
+            metrics,
+        );
         let control = worker.control();
         door.open(control.clone());
         tracing::info!(rest = %format!("http://{worker_id}"), group = settings.group_id, "worker started");
-        Ok(Self { settings, worker, control, broker, servers, stop })
+        Ok(Self {
+            settings,
+            worker,
+            control,
+            broker,
+            servers,
+            stop,
+        })
     }
     /// The door to the worker.
     pub(crate) fn control(&self) -> &Control {
@@ -107,7 +124,7 @@ impl Node {
 
 fn read_settings(section: Option<&Section>) -> Result<WorkerSettings> {
     let empty = Section::empty();
-    match WorkerSettings::read(section.unwrap_or(&empty)) {
+    match WorkerSettings::read_resolved(section.unwrap_or(&empty)) {
         Ok((settings, notes)) => {
             note(&notes);
             Ok(settings)
@@ -128,9 +145,17 @@ fn note(notes: &[Located]) {
 /// The clients' settings: the worker's, with the embedded broker's address where there is one.
 fn client_settings(settings: &WorkerSettings, broker: Option<&Broker>) -> Result<ClientSettings> {
     let mut worker = settings.client.clone();
-    let groups = [("producer.", &settings.producer), ("consumer.", &settings.consumer), ("admin.", &settings.admin)];
+    let groups = [
+        ("producer.", &settings.producer),
+        ("consumer.", &settings.consumer),
+        ("admin.", &settings.admin),
+    ];
     for (prefix, group) in groups {
-        worker.extend(group.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
+        worker.extend(
+            group
+                .iter()
+                .map(|(key, value)| (format!("{prefix}{key}"), value.clone())),
+        );
     }
     let bootstrap = match (settings.bootstrap(), broker) {
         (Bootstrap::Servers(servers), _) => servers,
@@ -138,13 +163,22 @@ fn client_settings(settings: &WorkerSettings, broker: Option<&Broker>) -> Result
         (Bootstrap::Embedded, None) => bail!("the embedded broker is not running"),
     };
     worker.insert("bootstrap.servers".to_owned(), bootstrap);
-    ClientSettings::from_worker(&worker).map_err(anyhow::Error::new).context("the worker's client settings cannot be used")
+    ClientSettings::from_worker(&worker)
+        .map_err(anyhow::Error::new)
+        .context("the worker's client settings cannot be used")
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
 }
 
 fn local_port(listener: &TcpListener) -> Result<u16> {
-    Ok(listener.local_addr().context("the listener has no address")?.port())
+    Ok(listener
+        .local_addr()
+        .context("the listener has no address")?
+        .port())
 }

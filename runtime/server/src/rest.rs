@@ -2,12 +2,14 @@
 
 mod answer;
 mod connectors;
+mod cors;
 mod offsets;
 mod plugins;
 mod request;
 mod routes;
 mod serve;
 
+pub(crate) use cors::Cors;
 pub(crate) use routes::routes;
 pub(crate) use serve::{bind, serve};
 
@@ -26,7 +28,10 @@ pub(crate) struct Door {
 impl Door {
     /// A door that is not open yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { control: Arc::default(), metrics }
+        Self {
+            control: Arc::default(),
+            metrics,
+        }
     }
     /// Opens it, once.
     pub(crate) fn open(&self, control: Control) {
@@ -37,7 +42,10 @@ impl Door {
     /// The control behind it, or 503 while the worker starts.
     fn control(&self) -> Result<&Control, Failure> {
         self.control.get().ok_or_else(|| {
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Worker is still starting up: it is reading its internal topics.")
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Worker is still starting up: it is reading its internal topics.",
+            )
         })
     }
     /// The control, if the door is open.

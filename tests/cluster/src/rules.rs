@@ -40,22 +40,43 @@ pub fn text(lane: u64, number: u64) -> Bytes {
 
 /// Reads them back.
 pub fn parse(datum: &Datum) -> (u64, u64) {
-    let (Datum::Bytes(bytes) | Datum::Text(bytes)) = datum else { panic!("a record without bytes: {datum:?}") };
+    let (Datum::Bytes(bytes) | Datum::Text(bytes)) = datum else {
+        panic!("a record without bytes: {datum:?}")
+    };
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     let (lane, number) = text.split_once(':').expect("lane and number");
-    (lane.parse().expect("a lane"), number.parse().expect("a number"))
+    (
+        lane.parse().expect("a lane"),
+        number.parse().expect("a number"),
+    )
 }
 
 /// A chain that drops and refuses as [`fate`] says, and has transient errors of its own.
 pub fn chain(faults: &Arc<Faults>, sink: bool) -> Chain {
     let picky: Box<dyn DynTransform> = Box::new(Picky(faults.clone()));
     // Sees everything, by way of a predicate that is turned around.
-    let seen = Step { name: "picky".to_owned(), transform: picky, predicate: Some((Box::new(Nothing), true)) };
-    let unseen = Step { name: "poison".to_owned(), transform: Box::new(Poison), predicate: Some((Box::new(Nothing), false)) };
-    let plain = Step { name: "same".to_owned(), transform: Box::new(Same), predicate: None };
+    let seen = Step {
+        name: "picky".to_owned(),
+        transform: picky,
+        predicate: Some((Box::new(Nothing), true)),
+    };
+    let unseen = Step {
+        name: "poison".to_owned(),
+        transform: Box::new(Poison),
+        predicate: Some((Box::new(Nothing), false)),
+    };
+    let plain = Step {
+        name: "same".to_owned(),
+        transform: Box::new(Same),
+        predicate: None,
+    };
     let codec = |picky| Box::new(Plain(picky)) as Box<dyn DynConverter>;
     let steps = vec![plain, unseen, seen];
-    if sink { Chain::sink(codec(false), codec(true), codec(false), steps) } else { Chain::source(codec(false), codec(true), codec(false), steps) }
+    if sink {
+        Chain::sink(codec(false), codec(true), codec(false), steps)
+    } else {
+        Chain::source(codec(false), codec(true), codec(false), steps)
+    }
 }
 
 struct Plain(bool);
@@ -99,7 +120,10 @@ struct Poison;
 
 impl Transform for Poison {
     async fn apply(&mut self, batch: Vec<Record>) -> Vec<Verdict> {
-        panic!("the predicate lets nothing through, and {} records came", batch.len())
+        panic!(
+            "the predicate lets nothing through, and {} records came",
+            batch.len()
+        )
     }
 }
 
@@ -117,7 +141,11 @@ impl Transform for Picky {
     async fn apply(&mut self, batch: Vec<Record>) -> Vec<Verdict> {
         tokio::time::sleep(Duration::from_micros(200)).await;
         let judge = |record: Record| match self.0.next(At::Chain) {
-            Some(Fault::Throttle(time)) => Verdict::Refuse(Error::new(ErrorKind::Throttled(Some(time)), "transform", "slow down")),
+            Some(Fault::Throttle(time)) => Verdict::Refuse(Error::new(
+                ErrorKind::Throttled(Some(time)),
+                "transform",
+                "slow down",
+            )),
             Some(_) => Verdict::Refuse(Error::transient("transform", "not now")),
             None => {
                 let (lane, number) = parse(&record.value);

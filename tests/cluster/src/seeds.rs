@@ -45,18 +45,36 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, lives, opened, records, duplicates, offsets, faults, moves } = self;
-        write!(f, "{seeds} seeds, {lives} lives, {opened} tasks opened, {records} records checked, {duplicates} duplicates, {offsets} offsets checked, {faults} faults, {moves} moves")
+        let Self {
+            seeds,
+            lives,
+            opened,
+            records,
+            duplicates,
+            offsets,
+            faults,
+            moves,
+        } = self;
+        write!(
+            f,
+            "{seeds} seeds, {lives} lives, {opened} tasks opened, {records} records checked, {duplicates} duplicates, {offsets} offsets checked, {faults} faults, {moves} moves"
+        )
     }
 }
 
 /// Runs this part's share of the seeds. A failure names its seed; a run without records, offsets or faults fails as well: its green would mean nothing.
 pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("the variable holds a number"));
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect("the variable holds a number"))
+    };
     let seeds: Vec<u64> = match number("LONGSHORE_SEED") {
         Some(seed) if part == 0 => vec![seed],
         Some(_) => return,
-        None => (0..number("LONGSHORE_SEEDS").unwrap_or(SEEDS)).filter(|seed| seed % parts == part).collect(),
+        None => (0..number("LONGSHORE_SEEDS").unwrap_or(SEEDS))
+            .filter(|seed| seed % parts == part)
+            .collect(),
     };
     let alone = seeds.len() == 1;
     let mut total = Tally::default();
@@ -64,12 +82,17 @@ pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
         match catch_unwind(AssertUnwindSafe(|| simulate(seed))) {
             Ok(tally) => total += tally,
             Err(panic) => {
-                eprintln!("{world}: seed {seed} failed; replay it with LONGSHORE_SEED={seed} cargo test -p longshore-cluster-tests {world}");
+                eprintln!(
+                    "{world}: seed {seed} failed; replay it with LONGSHORE_SEED={seed} cargo test -p longshore-cluster-tests {world}"
+                );
                 resume_unwind(panic);
             }
         }
     }
     println!("{world}, part {part}: {total}");
-    assert!(total.records > 0 && total.offsets > 0, "{world}: nothing was checked");
+    assert!(
+        total.records > 0 && total.offsets > 0,
+        "{world}: nothing was checked"
+    );
     assert!(alone || total.faults > 0, "{world}: no fault struck");
 }

@@ -7,7 +7,10 @@ use crate::{rules::chain, seeds::Tally};
 use longshore_engine::{
     metrics::TaskMeters,
     ports::{Bus, ProducerSpec},
-    task::{ErrorPolicy, Outcome, Pace, Progress, Reaction, SourceTask, TaskId, TaskSettings, Unobserved},
+    task::{
+        ErrorPolicy, Outcome, Pace, Progress, Reaction, SourceTask, TaskId, TaskSettings,
+        Unobserved,
+    },
 };
 use longshore_kit::{
     faults::{At, Faults, Rates},
@@ -44,21 +47,49 @@ pub fn simulate(seed: u64) -> Tally {
     bus.create(TOPIC, usize::try_from(LANES).expect("few"));
     let world = World::new(bus.clone(), faults.clone());
     let settings = settings(&mut rng);
-    let plan = Plan { world, bus, faults, settings, ends: rng.random_bool(0.5) };
+    let plan = Plan {
+        world,
+        bus,
+        faults,
+        settings,
+        ends: rng.random_bool(0.5),
+    };
     let lives = rng.random_range(2..7);
-    let mut tally = Tally { seeds: 1, lives, ..Tally::default() };
+    let mut tally = Tally {
+        seeds: 1,
+        lives,
+        ..Tally::default()
+    };
     for life in 1..=lives {
         // A runtime per life: dropping it is the crash, and nothing survives but the world.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
         let life_rng = StdRng::seed_from_u64(rng.random());
         if life < lives {
-            let kill_after = Duration::from_micros(rng.random_range(500..400_000));
-            let killed = runtime.block_on(async { tokio::time::timeout(kill_after, live(&plan, life_rng, &mut tally)).await.is_err() });
+            let longest = if rng.random_bool(0.6) {
+                400_000
+            } else {
+                8_000_000
+            };
+            let kill_after = Duration::from_micros(rng.random_range(500..longest));
+            let killed = runtime.block_on(async {
+                tokio::time::timeout(kill_after, live(&plan, life_rng, &mut tally))
+                    .await
+                    .is_err()
+            });
             tally.faults += u64::from(killed);
         } else {
             plan.faults.calm();
-            let done = async { tokio::time::timeout(Duration::from_secs(3600), last(&plan, life_rng, &mut tally)).await };
-            runtime.block_on(done).expect("the last life, without faults, ends");
+            let done = async {
+                tokio::time::timeout(Duration::from_secs(3600), last(&plan, life_rng, &mut tally))
+                    .await
+            };
+            runtime
+                .block_on(done)
+                .expect("the last life, without faults, ends");
         }
         drop(runtime);
     }
@@ -84,12 +115,24 @@ fn rates(rng: &mut StdRng) -> Vec<(At, Rates)> {
         (At::Store, rates(60, 60)),
         (At::SourceCommit, rates(60, 60)),
         (At::SourcePoll, rates(40, 40)),
-        (At::Chain, Rates { refuse: 4, throttle: 4, time_max: Duration::from_millis(30), ..Rates::default() }),
+        (
+            At::Chain,
+            Rates {
+                refuse: 4,
+                throttle: 4,
+                time_max: Duration::from_millis(30),
+                ..Rates::default()
+            },
+        ),
     ]
 }
 
 fn settings(rng: &mut StdRng) -> TaskSettings {
-    let retry_timeout = if rng.random_bool(0.5) { Duration::ZERO } else { Duration::from_secs(10) };
+    let retry_timeout = if rng.random_bool(0.5) {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(10)
+    };
     TaskSettings {
         in_flight_max: rng.random_range(5..80),
         in_flight_bytes_max: rng.random_range(40..2000),
@@ -97,7 +140,11 @@ fn settings(rng: &mut StdRng) -> TaskSettings {
         poll_wait: Duration::from_millis(rng.random_range(5..100)),
         retry_timeout: Duration::from_secs(20),
         grace: Duration::from_secs(2),
-        errors: ErrorPolicy { tolerance_all: true, retry_timeout, ..ErrorPolicy::default() },
+        errors: ErrorPolicy {
+            tolerance_all: true,
+            retry_timeout,
+            ..ErrorPolicy::default()
+        },
     }
 }
 
@@ -149,21 +196,39 @@ async fn after(outcome: Outcome) -> bool {
             Reaction::Reopen(after) => tokio::time::sleep(after).await,
             Reaction::Fail => {
                 // The one defect that the plan injects; a person would restart the task.
-                let unanswered = failure.error.kind() == ErrorKind::Bug && failure.error.message().contains("dropped unanswered");
-                assert!(unanswered, "I5: the task failed for another reason: {failure:?}");
+                let unanswered = failure.error.kind() == ErrorKind::Bug
+                    && failure.error.message().contains("dropped unanswered");
+                assert!(
+                    unanswered,
+                    "I5: the task failed for another reason: {failure:?}"
+                );
             }
         },
     }
     false
 }
 
-async fn open(plan: &Plan, rng: &mut StdRng, pace: &watch::Sender<Pace>, stop: &CancellationToken, tally: &mut Tally) -> SourceTask {
+async fn open(
+    plan: &Plan,
+    rng: &mut StdRng,
+    pace: &watch::Sender<Pace>,
+    stop: &CancellationToken,
+    tally: &mut Tally,
+) -> SourceTask {
     tally.opened += 1;
     let id = TaskId::new("sim", 0);
     SourceTask {
-        source: Box::new(Upstream::open(plan.world.clone(), plan.faults.clone(), plan.ends)),
+        source: Box::new(Upstream::open(
+            plan.world.clone(),
+            plan.faults.clone(),
+            plan.ends,
+        )),
         chain: chain(&plan.faults, false),
-        producer: plan.bus.producer(ProducerSpec::default()).await.expect("a producer"),
+        producer: plan
+            .bus
+            .producer(ProducerSpec::default())
+            .await
+            .expect("a producer"),
         offsets: Arc::new(Store(plan.world.clone(), plan.faults.clone())),
         settings: plan.settings.clone(),
         meters: TaskMeters::detached(&id, Direction::Source),

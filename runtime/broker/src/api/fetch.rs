@@ -131,10 +131,6 @@ fn encode(version: i16, request: &FetchRequest, error: i16, rows: Vec<Row>) -> V
             }
         }
     }
-    if version >= 7 && error != 0 {
-        // Nothing follows: the array of topics is empty.
-        debug_assert!(topics.is_empty());
-    }
     pieces.push(out.freeze());
     pieces
 }

@@ -73,8 +73,8 @@ fn append(
         .partition(place.partition)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
     let settings = topic.settings();
-    let mut header = inspect(&records, &settings)?;
     let now = now_ms();
+    let mut header = inspect(&records, &settings, now)?;
     let mut stamp = -1;
     if settings.log_append_time {
         records = batch::stamped(&records, now);
@@ -92,7 +92,7 @@ fn append(
     Ok((appended, stamp))
 }
 
-fn inspect(records: &[u8], settings: &Settings) -> Result<Header, ResponseError> {
+fn inspect(records: &[u8], settings: &Settings, now_ms: i64) -> Result<Header, ResponseError> {
     if records.len() > settings.max_message_bytes {
         return Err(ResponseError::MessageTooLarge);
     }
@@ -100,6 +100,11 @@ fn inspect(records: &[u8], settings: &Settings) -> Result<Header, ResponseError>
         return Err(ResponseError::RecordListTooLarge);
     }
     let header = batch::inspect(records)?;
+    let ahead = header.max_timestamp.saturating_sub(now_ms) > settings.max_ahead_ms;
+    let behind = now_ms.saturating_sub(header.base_timestamp) > settings.max_behind_ms;
+    if !settings.log_append_time && (ahead || behind) {
+        return Err(ResponseError::InvalidTimestamp);
+    }
     if settings.compact
         && !record::all_keyed(records, &header).map_err(|_| ResponseError::InvalidRecord)?
     {

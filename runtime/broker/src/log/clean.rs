@@ -16,8 +16,8 @@ use super::segment::Segment;
 use super::swap::{Replacement, cleaned_path, replace};
 use crate::settings::Settings;
 
-/// Keys held in memory during one pass (about 40 bytes each); what is left over comes in the next pass.
-const MAX_KEYS: usize = 1_000_000;
+/// Keys held in memory during one pass (about 64 bytes each); the next pass goes on behind them.
+const MAX_KEYS: usize = 250_000;
 
 /// One pass over the compactable head of a log.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     dir: Option<PathBuf>,
     segments: Vec<Segment>,
     dirty_from: i64,
+    /// See [`MAX_KEYS`].
+    pub(super) max_keys: usize,
     pub(super) start: i64,
     aborted: Vec<Aborted>,
     last_offsets: HashMap<i64, i64>,
@@ -58,7 +60,7 @@ impl Log {
         let total: u64 = head.iter().map(|s| s.size).sum();
         let dirty: Vec<&&Segment> = head
             .iter()
-            .filter(|s| s.base_offset >= self.cleaned_to && s.size > 0)
+            .filter(|s| s.next_offset > self.cleaned_to && s.size > 0)
             .collect();
         let dirty_bytes: u64 = dirty.iter().map(|s| s.size).sum();
         let ratio = dirty_bytes as f64 / total.max(1) as f64;
@@ -73,6 +75,7 @@ impl Log {
             dir: self.dir.clone(),
             segments: head.iter().map(|s| s.snapshot()).collect(),
             dirty_from: self.cleaned_to,
+            max_keys: MAX_KEYS,
             start: self.start,
             aborted: self.aborted.clone(),
             last_offsets: self.producers.last_offsets(),
@@ -138,11 +141,7 @@ pub(super) fn fingerprint(key: &[u8]) -> u128 {
 impl Plan {
     /// Does the pass; long, and without any lock.
     pub(crate) fn run(mut self) -> io::Result<Cleaned> {
-        let latest = self.latest_offsets()?;
-        let to = self
-            .segments
-            .last()
-            .map_or(self.dirty_from, |s| s.next_offset);
+        let (latest, to) = self.latest_offsets()?;
         let mut copy = Copy::new(&self, latest);
         let mut replacements: Vec<Replacement> = Vec::new();
         let mut bytes = Vec::new();
@@ -190,43 +189,41 @@ impl Plan {
         })
     }
 
-    /// The latest offset of every key in the dirty part; ends the pass early when there are too many keys.
-    fn latest_offsets(&mut self) -> io::Result<HashMap<u128, i64>> {
+    /// The latest offset of every key in the dirty part, and where that ends: before its end when there are too many keys.
+    fn latest_offsets(&mut self) -> io::Result<(HashMap<u128, i64>, i64)> {
         let mut latest = HashMap::new();
         let mut bytes = Vec::new();
-        let mut used = self.segments.len();
-        for (n, segment) in self
+        let mut full = None;
+        let dirty = self
             .segments
             .iter()
             .enumerate()
-            .filter(|(_, s)| s.base_offset >= self.dirty_from)
-        {
+            .filter(|(_, s)| s.next_offset > self.dirty_from);
+        'dirty: for (n, segment) in dirty {
             let (reader, mut at) = (segment.reader()?, 0);
             while let Some(header) = reader.batch(at, &mut bytes)? {
                 at += header.size() as u64;
-                if header.is_control() || self.is_aborted(&header) {
+                if header.last_offset() < self.dirty_from
+                    || header.is_control()
+                    || self.is_aborted(&header)
+                {
                     continue;
                 }
-                // A batch that does not unpack is kept as it is; its keys stay unknown, which keeps older records too.
-                let Ok(unpacked) = record::unpack(&bytes, &header) else {
-                    continue;
-                };
-                for record in record::walk(&unpacked, &header).map_while(Result::ok) {
-                    if let Some(key) = record.key {
-                        latest.insert(
-                            fingerprint(key),
-                            header.base_offset + i64::from(record.offset_delta),
-                        );
-                    }
+                if latest.len() >= self.max_keys {
+                    full = Some((n, header.base_offset));
+                    break 'dirty;
                 }
-            }
-            if latest.len() > MAX_KEYS {
-                used = n + 1;
-                break;
+                note_keys(&bytes, &header, &mut latest);
             }
         }
-        self.segments.truncate(used);
-        Ok(latest)
+        if let Some((n, _)) = full {
+            self.segments.truncate(n + 1);
+        }
+        let end = self
+            .segments
+            .last()
+            .map_or(self.dirty_from, |s| s.next_offset);
+        Ok((latest, full.map_or(end, |(_, from)| from)))
     }
 
     pub(super) fn is_aborted(&self, header: &Header) -> bool {
@@ -241,5 +238,20 @@ impl Plan {
     pub(super) fn holds_sequence(&self, header: &Header) -> bool {
         header.is_idempotent()
             && self.last_offsets.get(&header.producer_id) == Some(&header.last_offset())
+    }
+}
+
+/// A batch that does not unpack is kept as it is; its keys stay unknown, which keeps older records of them too.
+fn note_keys(batch: &[u8], header: &Header, latest: &mut HashMap<u128, i64>) {
+    let Ok(unpacked) = record::unpack(batch, header) else {
+        return;
+    };
+    for record in record::walk(&unpacked, header).map_while(Result::ok) {
+        if let Some(key) = record.key {
+            latest.insert(
+                fingerprint(key),
+                header.base_offset + i64::from(record.offset_delta),
+            );
+        }
     }
 }

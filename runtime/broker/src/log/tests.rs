@@ -427,6 +427,40 @@ fn compaction_drops_rolled_back_records_and_spent_markers_and_keeps_sequences() 
 }
 
 #[test]
+fn more_keys_than_a_pass_can_hold_take_several_passes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = compacted(4000);
+    let mut log = Log::open(dir.path(), 0, NOW).expect("opens");
+    for n in 0..300 {
+        put_value(
+            &mut log,
+            &format!("k{}", n * 7 % 90),
+            Some(&n.to_string()),
+            &settings,
+        );
+    }
+    let before = state(&log);
+    let mut passes = 0;
+    while let Some(mut plan) = log.plan_cleaning(&settings, NOW) {
+        plan.max_keys = 20;
+        let cleaned = plan.run().expect("cleaned");
+        assert!(log.install(cleaned, NOW).expect("installed"));
+        assert_eq!((log.end(), state(&log)), (300, before.clone()));
+        passes += 1;
+        assert!(passes < 50, "no end in sight");
+    }
+    assert!(passes > 3, "{passes} passes");
+    let inactive = contents(&log, 0, 1 << 20, false)
+        .into_iter()
+        .filter(|(o, ..)| *o < log.active().base_offset);
+    let mut keys: Vec<_> = inactive.map(|(_, key, _)| key).collect();
+    keys.sort();
+    let all = keys.len();
+    keys.dedup();
+    assert_eq!(keys.len(), all, "a key is there twice");
+}
+
+#[test]
 fn an_open_transaction_is_not_compacted() {
     let settings = compacted(300);
     let mut log = Log::in_memory().expect("opens");

@@ -15,8 +15,11 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use crate::kafka::{Kafka, PATIENCE, Sender};
 
 pub(crate) const PLAIN: &str = "plain";
+pub(crate) const COMPACTED: &str = "compacted";
 pub(crate) const TRANSACTED: &str = "transacted";
 pub(crate) const CONSUMED: &str = "consumed";
+/// Keys that the numbers are written under in turn.
+pub(crate) const KEYS: u64 = 7;
 pub(crate) const GROUP: &str = "committer";
 pub(crate) const TRANSACTED_GROUP: &str = "transacted-group";
 /// Records of one transaction.
@@ -56,7 +59,11 @@ impl ProducerContext for Acknowledged {
 }
 
 /// An idempotent producer that goes through all restarts; returns what was acknowledged.
-pub(crate) fn write_plain(kafka: &Kafka, stop: &AtomicBool) -> Result<BTreeSet<u64>> {
+pub(crate) fn write_numbers(
+    kafka: &Kafka,
+    topic: &str,
+    stop: &AtomicBool,
+) -> Result<BTreeSet<u64>> {
     let settings = [
         ("enable.idempotence", "true"),
         ("message.timeout.ms", "120000"),
@@ -68,10 +75,10 @@ pub(crate) fn write_plain(kafka: &Kafka, stop: &AtomicBool) -> Result<BTreeSet<u
         .create_with_context(Acknowledged::default())?;
     let mut number = 0u64;
     while !stop.load(Ordering::SeqCst) {
-        let text = number.to_string();
-        let record = BaseRecord::<str, str>::to(PLAIN)
+        let (text, key) = (number.to_string(), (number % KEYS).to_string());
+        let record = BaseRecord::<str, str>::to(topic)
             .partition((number % 2) as i32)
-            .key("k")
+            .key(&key)
             .payload(&text);
         match producer.send(record) {
             Ok(()) => number += 1,

@@ -45,11 +45,15 @@ fn rig() -> Result<(Rig, TcpStream)> {
 
 /// One record with value "v", written out by hand: an oracle of its own for the batch format.
 fn batch(producer: (i64, i16, i32)) -> Bytes {
+    batch_at(1000, producer)
+}
+
+fn batch_at(time: i64, producer: (i64, i16, i32)) -> Bytes {
     let mut body = BytesMut::new();
     body.put_i16(0);
     body.put_i32(0);
-    body.put_i64(1000);
-    body.put_i64(1000);
+    body.put_i64(time);
+    body.put_i64(time);
     body.put_i64(producer.0);
     body.put_i16(producer.1);
     body.put_i32(producer.2);
@@ -140,7 +144,7 @@ fn produce_fetch_and_offsets() -> Result<()> {
 }
 
 #[test]
-fn a_batch_sent_again_is_answered_but_not_written_again() -> Result<()> {
+fn a_batch_is_written_once_and_only_if_it_is_sound() -> Result<()> {
     let (_rig, mut socket) = rig()?;
     ensure!(produce(&mut socket, 8, batch((9, 0, 0)))? == (0, 0));
     ensure!(produce(&mut socket, 8, batch((9, 0, 1)))? == (0, 1));
@@ -162,6 +166,11 @@ fn a_batch_sent_again_is_answered_but_not_written_again() -> Result<()> {
     ensure!(
         produce(&mut socket, 8, damaged.into())? == (2, -1),
         "a damaged batch is corrupt"
+    );
+    let far = batch_at(i64::MAX / 2, (-1, -1, -1));
+    ensure!(
+        produce(&mut socket, 8, far)? == (32, -1),
+        "a timestamp from the future is invalid"
     );
     Ok(())
 }

@@ -44,9 +44,8 @@ pub fn sink() -> Definition {
 }
 
 fn finish(keys: Vec<Draft>) -> Definition {
-    let mut definition = Definition::default();
-    definition.keys = keys.into_iter().map(|draft| draft.0).collect();
-    definition
+    let keys = keys.into_iter().map(|draft| draft.0).collect();
+    Definition { keys }
 }
 
 fn common() -> Vec<Draft> {

@@ -1,6 +1,6 @@
 //! What the control door answers: the JSON shapes of the Kafka Connect REST API, field for field. What is ours stands under `x`.
 
-use longshore_sdk::config::Flat;
+use longshore_sdk::config::{Finding, Flat, info::ConfigInfos};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -79,6 +79,52 @@ pub struct ConnectorInfo {
     /// Its direction.
     #[serde(rename = "type")]
     pub kind: ConnectorType,
+    /// Ours; only where something is odd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<Extra>,
+}
+
+/// What is ours of answers about a config.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extra {
+    /// What is odd about the config.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something odd about a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The key.
+    pub key: String,
+    /// What is odd.
+    pub problem: String,
+    /// What to do; empty if that is plain.
+    pub suggestion: String,
+}
+
+impl Extra {
+    /// The warnings of an answer; `None` where nothing is odd.
+    pub(super) fn of(findings: &[Finding]) -> Option<Self> {
+        let warnings = findings.iter().map(|finding| Warning {
+            key: finding.key.clone(),
+            problem: finding.problem.clone(),
+            suggestion: finding.suggestion.clone(),
+        });
+        (!findings.is_empty()).then(|| Self {
+            warnings: warnings.collect(),
+        })
+    }
+}
+
+/// `PUT /connector-plugins/x/config/validate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validated {
+    /// Kafka Connect's part.
+    #[serde(flatten)]
+    pub infos: ConfigInfos,
+    /// Ours; only where something is odd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<Extra>,
 }
 
 /// The outcome of `PUT .../config`.

@@ -1,13 +1,12 @@
 //! Requests about plugins.
 
-use super::{Control, ControlError, ControlResult, PluginExtra, PluginInfo, PluginKind};
+use super::{
+    Control, ControlError, ControlResult, Extra, PluginExtra, PluginInfo, PluginKind, Validated,
+};
 use crate::{registry::simple, validate};
 use longshore_sdk::{
     Direction,
-    config::{
-        Flat,
-        info::{ConfigInfos, ConfigKeyInfo},
-    },
+    config::{Flat, info::ConfigKeyInfo},
 };
 
 impl Control {
@@ -48,7 +47,7 @@ impl Control {
         Ok(definition.key_infos())
     }
     /// Checks a config without storing it; live checks of the connector included. Nothing that a placeholder stands for is returned (I8).
-    pub async fn validate(&self, class: &str, config: Flat) -> ControlResult<ConfigInfos> {
+    pub async fn validate(&self, class: &str, config: Flat) -> ControlResult<Validated> {
         let included = config.get("connector.class").map_or("", String::as_str);
         if config.contains_key("connector.class") && !self.same_class(included, class) {
             let text =
@@ -56,17 +55,14 @@ impl Control {
             return Err(ControlError::invalid(text).at("connector.class"));
         }
         self.known_class(&config)?;
-        let settings = &self.cx.settings;
-        let mut report = validate::check(
-            &config,
-            &self.cx.registry,
-            &settings.converters,
-            settings.unknown_keys,
-        );
+        let mut report = self.report(&config);
         if report.is_ok() {
             report.findings = self.live_findings(&config).await;
         }
-        Ok(report.infos(included, &config))
+        Ok(Validated {
+            infos: report.infos(included, &config),
+            x: Extra::of(&report.warnings),
+        })
     }
     /// Whether a path means the class of a config: the end of its name, its simple name without Connector, or another name of the same plugin.
     fn same_class(&self, included: &str, path: &str) -> bool {

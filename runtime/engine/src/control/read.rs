@@ -35,6 +35,7 @@ impl Control {
                 .map(|task| task_name(name, task))
                 .collect(),
             kind: self.kind(&connector.config),
+            x: None,
         }
     }
     /// A connector's config, placeholders unresolved.

@@ -2,24 +2,19 @@
 
 use super::{
     ConnectorInfo, ConnectorStateInfo, Control, ControlError, ControlErrorKind, ControlResult,
-    Stored, TargetState, read::numbers,
+    Extra, Stored, TargetState, read::numbers,
 };
 use crate::{
-    connector_config::get,
     supervisor::Request,
     task::TaskId,
-    validate,
     views::config::{
         Connector,
         records::{self, Pair},
     },
 };
-use longshore_sdk::config::{Flat, info::HIDDEN, looks_secret};
+use longshore_sdk::config::Flat;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
-
-/// How long live checks of a connector may take.
-const CHECK_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Control {
     /// Creates a connector. `name` is trimmed; `config` may hold the same name or none.
@@ -31,7 +26,7 @@ impl Control {
     ) -> ControlResult<ConnectorInfo> {
         let name = name.trim();
         let config = named(name, config)?;
-        self.judge(&config).await?;
+        let x = self.judge(&config).await?;
         self.in_time("creating a connector", async {
             let _writing = self.cx.writing.lock().await;
             if self.cx.config.read(|configs| configs.contains(name)) {
@@ -48,6 +43,7 @@ impl Control {
                 tasks: Vec::new(),
                 kind: self.kind(&config),
                 config: config.clone(),
+                x,
             })
         })
         .await
@@ -57,16 +53,19 @@ impl Control {
         let config = named(name, config)?;
         let before = self.cx.config.read(|configs| configs.get(name));
         if let Some(same) = before.filter(|before| *before.config == config) {
-            let info = self.info_of(name, &same);
+            let mut info = self.info_of(name, &same);
+            info.x = Extra::of(&self.report(&config).warnings);
             return Ok(Stored {
                 created: false,
                 info,
             });
         }
-        self.judge(&config).await?;
+        let x = self.judge(&config).await?;
         self.in_time("writing a connector's config", async {
             let _writing = self.cx.writing.lock().await;
-            self.store(name, &config).await
+            let mut stored = self.store(name, &config).await?;
+            stored.info.x = x;
+            Ok(stored)
         })
         .await
     }
@@ -88,7 +87,7 @@ impl Control {
         };
         let unknown = || format!("Connector {name} not found");
         let config = patched(&self.find(name, unknown)?)?;
-        self.judge(&config).await?;
+        let x = self.judge(&config).await?;
         self.in_time("writing a connector's config", async {
             let _writing = self.cx.writing.lock().await;
             // Somebody may have written since: the patch is laid over what is there now, and that was not judged.
@@ -97,7 +96,9 @@ impl Control {
                 let text = "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)";
                 return Err(ControlError::new(ControlErrorKind::Conflict, text));
             }
-            Ok(self.store(name, &config).await?.info)
+            let mut info = self.store(name, &config).await?.info;
+            info.x = x;
+            Ok(info)
         })
         .await
     }
@@ -224,7 +225,7 @@ impl Control {
             };
             return Err(ControlError::invalid(text));
         }
-        self.cx.status.forget_topics(name);
+        self.cx.status.reset_topics(name);
         // Shown at once, written behind.
         std::future::ready(Ok(())).await
     }
@@ -233,122 +234,6 @@ impl Control {
         let written = self.cx.config.put(entries).await;
         let text = "Failed to write to config topic; this may be due to a transient error and the request can be safely retried";
         written.map_err(|error| ControlError::of_log(text, &error))
-    }
-
-    /// Refuses a config that could not run: 400 with every finding.
-    async fn judge(&self, config: &Flat) -> ControlResult<()> {
-        self.known_class(config)?;
-        let bytes: usize = config
-            .iter()
-            .map(|(key, value)| key.len() + value.len() + 6)
-            .sum();
-        let max = self.cx.settings.config_bytes_max;
-        if bytes > max {
-            let text = format!(
-                "The connector's config has about {bytes} bytes, at most {max} can be stored"
-            );
-            return Err(ControlError::new(ControlErrorKind::TooLarge, text));
-        }
-        let mut report = validate::check(
-            config,
-            &self.cx.registry,
-            &self.cx.settings.converters,
-            self.cx.settings.unknown_keys,
-        );
-        for warning in &report.warnings {
-            tracing::warn!(
-                connector = get(config, "name"),
-                key = warning.key,
-                problem = warning.problem,
-                suggestion = warning.suggestion,
-                "odd key"
-            );
-        }
-        if report.is_ok() {
-            report.findings = self.live_findings(config).await;
-        }
-        let Some(first) = report.findings.first() else {
-            return Ok(());
-        };
-        let texts = report.texts(config);
-        let mut error = ControlError::invalid(format!(
-            "Connector configuration is invalid and contains the following {} error(s):\n{}\n\
-             You can also find the above list of errors at the endpoint `/connector-plugins/{{connectorType}}/config/validate`",
-            texts.len(),
-            texts.join("\n"),
-        ));
-        error = error.at(&first.key);
-        Err(if first.suggestion.is_empty() {
-            error
-        } else {
-            error.suggest(&first.suggestion)
-        })
-    }
-
-    /// What the connector finds when it looks at the system.
-    pub(super) async fn live_findings(&self, config: &Flat) -> Vec<longshore_sdk::config::Finding> {
-        use longshore_sdk::config::Finding;
-        let Some(connector) = self.plugin(config) else {
-            return Vec::new();
-        };
-        let resolved = match self.cx.settings.placeholders.resolve(config) {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                let key = error.context().iter().find(|(name, _)| *name == "key");
-                let key = key.map_or("", |(_, key)| key.as_str());
-                return vec![Finding::new(key, error.message())];
-            }
-        };
-        let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved)).await;
-        checked.unwrap_or_else(|_| {
-            let text = format!(
-                "the connector's check of the system took longer than {} s",
-                CHECK_MAX.as_secs()
-            );
-            vec![Finding::new("connector.class", text)]
-        })
-    }
-
-    /// 400 unless the config names a connector that is there, in Kafka Connect's words.
-    pub(super) fn known_class(&self, config: &Flat) -> ControlResult<()> {
-        let Some(class) = config.get("connector.class") else {
-            let text = format!(
-                "Connector config {} contains no connector type",
-                java_map(config)
-            );
-            return Err(ControlError::invalid(text).at("connector.class"));
-        };
-        if self.cx.registry.connector(class).is_some() {
-            return Ok(());
-        }
-        let all = self
-            .cx
-            .registry
-            .connectors()
-            .iter()
-            .map(|connector| connector.plugin());
-        let listed: Vec<String> = all
-            .map(|plugin| {
-                format!(
-                    "{} (version {})",
-                    plugin.aliases.first().unwrap_or(&plugin.name),
-                    plugin.version
-                )
-            })
-            .collect();
-        let error = ControlError::invalid(format!(
-            "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}",
-            listed.join(", ")
-        ));
-        let near = self
-            .cx
-            .registry
-            .near(crate::registry::PluginKind::Source, class);
-        let error = error.at("connector.class");
-        Err(match near {
-            Some(near) => error.suggest(format!("did you mean {near}?")),
-            None => error,
-        })
     }
 }
 
@@ -365,15 +250,6 @@ fn named(name: &str, mut config: Flat) -> ControlResult<Flat> {
     }
     config.insert("name".to_owned(), name.to_owned());
     Ok(config)
-}
-
-/// A map as Java prints it; what looks secret is hidden (I8).
-fn java_map(config: &Flat) -> String {
-    let entries = config.iter().map(|(key, value)| {
-        let value = if looks_secret(key) { HIDDEN } else { value };
-        format!("{key}={value}")
-    });
-    format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
 }
 
 fn shut_down() -> ControlError {

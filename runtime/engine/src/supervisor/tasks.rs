@@ -96,6 +96,7 @@ impl Supervisor {
 
     fn launch(&mut self, id: &TaskId, connector: &Wanted, config: &Arc<Flat>, pace: Pace) {
         tracing::info!(task = %id, "starting");
+        self.cx.live.opening(id);
         let (cx, connector, config) = (
             Arc::clone(&self.cx),
             Arc::clone(&connector.config),

@@ -38,22 +38,67 @@ enum Work {
 
 impl Chain {
     /// A source's: transforms, then headers, key and value are encoded.
-    pub fn source(key: Box<dyn DynConverter>, value: Box<dyn DynConverter>, header: Box<dyn DynConverter>, steps: Vec<Step>) -> Self {
+    pub fn source(
+        key: Box<dyn DynConverter>,
+        value: Box<dyn DynConverter>,
+        header: Box<dyn DynConverter>,
+        steps: Vec<Step>,
+    ) -> Self {
         let converters = [
-            Stage::converter("HEADER_CONVERTER", "header.converter", Work::Encode(Part::Headers, header)),
-            Stage::converter("KEY_CONVERTER", "key.converter", Work::Encode(Part::Key, key)),
-            Stage::converter("VALUE_CONVERTER", "value.converter", Work::Encode(Part::Value, value)),
+            Stage::converter(
+                "HEADER_CONVERTER",
+                "header.converter",
+                Work::Encode(Part::Headers, header),
+            ),
+            Stage::converter(
+                "KEY_CONVERTER",
+                "key.converter",
+                Work::Encode(Part::Key, key),
+            ),
+            Stage::converter(
+                "VALUE_CONVERTER",
+                "value.converter",
+                Work::Encode(Part::Value, value),
+            ),
         ];
-        Self { stages: steps.into_iter().map(Stage::transform).chain(converters).collect() }
+        Self {
+            stages: steps
+                .into_iter()
+                .map(Stage::transform)
+                .chain(converters)
+                .collect(),
+        }
     }
     /// A sink's: key, value and headers are decoded, then transforms.
-    pub fn sink(key: Box<dyn DynConverter>, value: Box<dyn DynConverter>, header: Box<dyn DynConverter>, steps: Vec<Step>) -> Self {
+    pub fn sink(
+        key: Box<dyn DynConverter>,
+        value: Box<dyn DynConverter>,
+        header: Box<dyn DynConverter>,
+        steps: Vec<Step>,
+    ) -> Self {
         let converters = [
-            Stage::converter("KEY_CONVERTER", "key.converter", Work::Decode(Part::Key, key)),
-            Stage::converter("VALUE_CONVERTER", "value.converter", Work::Decode(Part::Value, value)),
-            Stage::converter("HEADER_CONVERTER", "header.converter", Work::Decode(Part::Headers, header)),
+            Stage::converter(
+                "KEY_CONVERTER",
+                "key.converter",
+                Work::Decode(Part::Key, key),
+            ),
+            Stage::converter(
+                "VALUE_CONVERTER",
+                "value.converter",
+                Work::Decode(Part::Value, value),
+            ),
+            Stage::converter(
+                "HEADER_CONVERTER",
+                "header.converter",
+                Work::Decode(Part::Headers, header),
+            ),
         ];
-        Self { stages: converters.into_iter().chain(steps.into_iter().map(Stage::transform)).collect() }
+        Self {
+            stages: converters
+                .into_iter()
+                .chain(steps.into_iter().map(Stage::transform))
+                .collect(),
+        }
     }
     /// Gives the converters the names that errors and dead letters show.
     #[must_use]
@@ -76,7 +121,11 @@ impl Chain {
                 flow.stage = self.stages.len();
                 break;
             }
-            let failed = if flow.again.is_empty() { stage.first(flow, policy).await? } else { stage.again(flow).await? };
+            let failed = if flow.again.is_empty() {
+                stage.first(flow, policy).await?
+            } else {
+                stage.again(flow).await?
+            };
             for (place, error) in failed {
                 flow.judge(place, error, stage.label, &stage.name, policy)?;
             }
@@ -95,10 +144,18 @@ type Failed = Vec<(usize, Error)>;
 
 impl Stage {
     fn transform(step: Step) -> Self {
-        Self { label: "TRANSFORMATION", name: step.name.into(), work: Work::Transform(step.transform, step.predicate) }
+        Self {
+            label: "TRANSFORMATION",
+            name: step.name.into(),
+            work: Work::Transform(step.transform, step.predicate),
+        }
     }
     fn converter(label: &'static str, name: &str, work: Work) -> Self {
-        Self { label, name: name.into(), work }
+        Self {
+            label,
+            name: name.into(),
+            work,
+        }
     }
     async fn first(&mut self, flow: &mut Flow, policy: &ErrorPolicy) -> Result<Failed> {
         let unconverted = match &mut self.work {
@@ -107,7 +164,11 @@ impl Stage {
             Work::Transform(transform, None) => {
                 let batch = std::mem::take(&mut flow.records);
                 // Copies are needed only where a record may have to be transformed again.
-                let copies = if policy.retry_timeout.is_zero() { Vec::new() } else { batch.clone() };
+                let copies = if policy.retry_timeout.is_zero() {
+                    Vec::new()
+                } else {
+                    batch.clone()
+                };
                 let asked = batch.len();
                 let verdicts = transform.apply(batch).await;
                 check_count(asked, verdicts.len(), &self.name)?;
@@ -115,7 +176,11 @@ impl Stage {
                 return Ok(keep(flow, verdicts, copies));
             }
             Work::Transform(transform, Some((predicate, negate))) => {
-                let seen: Vec<bool> = flow.records.iter().map(|record| predicate.test(record) != *negate).collect();
+                let seen: Vec<bool> = flow
+                    .records
+                    .iter()
+                    .map(|record| predicate.test(record) != *negate)
+                    .collect();
                 if !seen.contains(&true) {
                     return Ok(Failed::new());
                 }
@@ -124,9 +189,15 @@ impl Stage {
         };
         let records = flow.records.len();
         if unconverted.iter().any(|failed| failed.index >= records) {
-            return Err(Error::bug("convert", format!("{} named a record outside of its batch", self.name)));
+            return Err(Error::bug(
+                "convert",
+                format!("{} named a record outside of its batch", self.name),
+            ));
         }
-        Ok(unconverted.into_iter().map(|failed| (failed.index, failed.error)).collect())
+        Ok(unconverted
+            .into_iter()
+            .map(|failed| (failed.index, failed.error))
+            .collect())
     }
     /// One by one: what has to be done again after a retryable error.
     async fn again(&mut self, flow: &mut Flow) -> Result<Failed> {
@@ -135,8 +206,16 @@ impl Stage {
             flow.retries += 1;
             let record = &mut flow.records[place];
             let error = match &mut self.work {
-                Work::Decode(part, converter) => converter.decode(*part, std::slice::from_mut(record)).await.pop().map(|failed| failed.error),
-                Work::Encode(part, converter) => converter.encode(*part, std::slice::from_mut(record)).await.pop().map(|failed| failed.error),
+                Work::Decode(part, converter) => converter
+                    .decode(*part, std::slice::from_mut(record))
+                    .await
+                    .pop()
+                    .map(|failed| failed.error),
+                Work::Encode(part, converter) => converter
+                    .encode(*part, std::slice::from_mut(record))
+                    .await
+                    .pop()
+                    .map(|failed| failed.error),
                 Work::Transform(transform, _) => {
                     let mut verdicts = transform.apply(vec![record.clone()]).await;
                     check_count(1, verdicts.len(), &self.name)?;
@@ -163,7 +242,10 @@ fn check_count(asked: usize, answered: usize, name: &str) -> Result<()> {
     if asked == answered {
         return Ok(());
     }
-    Err(Error::bug("transform", format!("{name} gave {answered} verdicts for {asked} records")))
+    Err(Error::bug(
+        "transform",
+        format!("{name} gave {answered} verdicts for {asked} records"),
+    ))
 }
 
 /// Puts back what a transform kept, in order; places of dropped and refused records are filled, so that indices hold until the flow is swept.
@@ -189,10 +271,29 @@ fn keep(flow: &mut Flow, verdicts: Vec<Verdict>, copies: Vec<Record>) -> Failed 
 }
 
 /// Applies a transform to the records that its predicate lets it see.
-async fn some(transform: &mut dyn DynTransform, flow: &mut Flow, seen: &[bool], policy: &ErrorPolicy, name: &str) -> Result<Failed> {
-    let places: Vec<usize> = seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(place, _)| place).collect();
-    let batch: Vec<Record> = places.iter().map(|place| std::mem::replace(&mut flow.records[*place], empty())).collect();
-    let mut copies = if policy.retry_timeout.is_zero() { Vec::new() } else { batch.clone() }.into_iter();
+async fn some(
+    transform: &mut dyn DynTransform,
+    flow: &mut Flow,
+    seen: &[bool],
+    policy: &ErrorPolicy,
+    name: &str,
+) -> Result<Failed> {
+    let places: Vec<usize> = seen
+        .iter()
+        .enumerate()
+        .filter(|(_, seen)| **seen)
+        .map(|(place, _)| place)
+        .collect();
+    let batch: Vec<Record> = places
+        .iter()
+        .map(|place| std::mem::replace(&mut flow.records[*place], empty()))
+        .collect();
+    let mut copies = if policy.retry_timeout.is_zero() {
+        Vec::new()
+    } else {
+        batch.clone()
+    }
+    .into_iter();
     let verdicts = transform.apply(batch).await;
     check_count(places.len(), verdicts.len(), name)?;
     let mut failed = Failed::new();
@@ -212,6 +313,7 @@ async fn some(transform: &mut dyn DynTransform, flow: &mut Flow, seen: &[bool], 
 
 /// Fills a place until it is swept.
 fn empty() -> Record {
-    static NOWHERE: std::sync::LazyLock<longshore_sdk::Topic> = std::sync::LazyLock::new(|| Arc::from(""));
+    static NOWHERE: std::sync::LazyLock<longshore_sdk::Topic> =
+        std::sync::LazyLock::new(|| Arc::from(""));
     Record::new(NOWHERE.clone())
 }

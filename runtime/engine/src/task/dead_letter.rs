@@ -42,19 +42,40 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    pub(super) fn new(producer: Box<dyn Producer>, spec: DeadLetterSpec, id: TaskId, meters: Arc<TaskMeters>) -> Self {
+    pub(super) fn new(
+        producer: Box<dyn Producer>,
+        spec: DeadLetterSpec,
+        id: TaskId,
+        meters: Arc<TaskMeters>,
+    ) -> Self {
         let names = HEADERS.map(Arc::from);
-        Self { producer, spec, id, names, inbox: Inbox::new(), answers: Vec::new(), sent: 0, open: 0, meters }
+        Self {
+            producer,
+            spec,
+            id,
+            names,
+            inbox: Inbox::new(),
+            answers: Vec::new(),
+            sent: 0,
+            open: 0,
+            meters,
+        }
     }
     /// Sends records with what was wrong with them. Their acknowledgement is waited for in [`DeadLetters::settled`].
-    pub(super) async fn send(&mut self, letters: Vec<(Record, TopicOffset, Refusal)>) -> Result<()> {
+    pub(super) async fn send(
+        &mut self,
+        letters: Vec<(Record, TopicOffset, Refusal)>,
+    ) -> Result<()> {
         if self.open >= OPEN_MAX {
             self.settled().await?;
         }
         crash_point("before-dead-letter");
         let mut batch = Vec::with_capacity(letters.len());
         for (raw, at, why) in letters {
-            batch.push((self.letter(raw, &at, &why), Receipt::new(self.inbox.clone(), Ticket(self.sent))));
+            batch.push((
+                self.letter(raw, &at, &why),
+                Receipt::new(self.inbox.clone(), Ticket(self.sent)),
+            ));
             self.sent += 1;
         }
         self.open += batch.len();
@@ -95,10 +116,18 @@ impl DeadLetters {
                 why.error.trace(),
             ];
             let named = self.names.iter().zip(values);
-            headers.extend(named.map(|(key, value)| Header { key: key.clone(), value: Datum::Bytes(Bytes::from(value)) }));
+            headers.extend(named.map(|(key, value)| Header {
+                key: key.clone(),
+                value: Datum::Bytes(Bytes::from(value)),
+            }));
         }
         // The partition is left to the producer: the queue need not have as many as the topic.
-        Record { topic: self.spec.topic.clone(), partition: None, headers, ..raw }
+        Record {
+            topic: self.spec.topic.clone(),
+            partition: None,
+            headers,
+            ..raw
+        }
     }
 }
 
@@ -144,17 +173,39 @@ mod tests {
         raw.key = Datum::Bytes("k".into());
         raw.value = Datum::Bytes("{".into());
         raw.timestamp = Some(5);
-        raw.headers = vec![Header { key: "own".into(), value: Datum::Null }];
+        raw.headers = vec![Header {
+            key: "own".into(),
+            value: Datum::Null,
+        }];
         let error = Error::data("convert", "this is not JSON").because("it ends early");
-        let why = Refusal { ordinal: 0, stage: "VALUE_CONVERTER", name: "json".into(), error };
-        (raw, TopicOffset { topic: "orders".into(), partition: 3, offset: 42 }, why)
+        let why = Refusal {
+            ordinal: 0,
+            stage: "VALUE_CONVERTER",
+            name: "json".into(),
+            error,
+        };
+        (
+            raw,
+            TopicOffset {
+                topic: "orders".into(),
+                partition: 3,
+                offset: 42,
+            },
+            why,
+        )
     }
 
     fn queue(context_headers: bool) -> (DeadLetters, Queue) {
         let (queue, id) = (Queue::default(), TaskId::new("c", 1));
-        let spec = DeadLetterSpec { topic: "dlq".into(), context_headers };
+        let spec = DeadLetterSpec {
+            topic: "dlq".into(),
+            context_headers,
+        };
         let meters = TaskMeters::detached(&id, Direction::Sink);
-        (DeadLetters::new(Box::new(queue.clone()), spec, id, meters), queue)
+        (
+            DeadLetters::new(Box::new(queue.clone()), spec, id, meters),
+            queue,
+        )
     }
 
     #[tokio::test]
@@ -162,15 +213,36 @@ mod tests {
         let (mut letters, sent) = queue(true);
         letters.send(vec![letter()]).await.expect("sent");
         let record = sent.0.lock().expect("lock").pop().expect("one letter");
-        assert_eq!((&*record.topic, record.partition, record.timestamp), ("dlq", None, Some(5)));
-        assert_eq!((record.key, record.value), (Datum::Bytes("k".into()), Datum::Bytes("{".into())));
+        assert_eq!(
+            (&*record.topic, record.partition, record.timestamp),
+            ("dlq", None, Some(5))
+        );
+        assert_eq!(
+            (record.key, record.value),
+            (Datum::Bytes("k".into()), Datum::Bytes("{".into()))
+        );
         let text = |datum: &Datum| match datum {
             Datum::Bytes(bytes) => String::from_utf8(bytes.to_vec()).expect("UTF-8"),
             other => format!("{other:?}"),
         };
-        let headers: Vec<_> = record.headers.iter().map(|h| (&*h.key, text(&h.value))).collect();
+        let headers: Vec<_> = record
+            .headers
+            .iter()
+            .map(|h| (&*h.key, text(&h.value)))
+            .collect();
         let trace = "data error at convert: this is not JSON\ncaused by: it ends early";
-        let values = ["orders", "3", "42", "c", "1", "VALUE_CONVERTER", "json", "longshore.errors.data", "this is not JSON", trace];
+        let values = [
+            "orders",
+            "3",
+            "42",
+            "c",
+            "1",
+            "VALUE_CONVERTER",
+            "json",
+            "longshore.errors.data",
+            "this is not JSON",
+            trace,
+        ];
         let mut expected = vec![("own", "Null".to_owned())];
         expected.extend(HEADERS.iter().copied().zip(values.map(str::to_owned)));
         assert_eq!(headers, expected);
@@ -184,6 +256,9 @@ mod tests {
         let mut receipts = std::mem::take(&mut *sent.1.lock().expect("lock"));
         receipts.pop().expect("two").answer(Ok(()));
         drop(receipts);
-        assert!(letters.settled().await.is_err(), "I1, I5: silence is not an acknowledgement");
+        assert!(
+            letters.settled().await.is_err(),
+            "I1, I5: silence is not an acknowledgement"
+        );
     }
 }

@@ -43,7 +43,11 @@ pub(super) struct Refusal {
 impl Flow {
     pub(super) fn new(records: Vec<Record>) -> Self {
         let ordinals = (0u32..).take(records.len()).collect();
-        Self { records, ordinals, ..Self::default() }
+        Self {
+            records,
+            ordinals,
+            ..Self::default()
+        }
     }
     /// The record at `place` was left out on purpose.
     pub(super) fn dropped(&mut self, place: usize) {
@@ -51,12 +55,24 @@ impl Flow {
         self.gone.push(place);
     }
     /// Decides about a record that failed at a stage; `Err` = so does the task.
-    pub(super) fn judge(&mut self, place: usize, error: Error, stage: &'static str, name: &Arc<str>, policy: &ErrorPolicy) -> Result<()> {
+    pub(super) fn judge(
+        &mut self,
+        place: usize,
+        error: Error,
+        stage: &'static str,
+        name: &Arc<str>,
+        policy: &ErrorPolicy,
+    ) -> Result<()> {
         self.errors += 1;
         match react(Place::Chain, error.kind(), policy) {
             Next::DeadLetter | Next::Skip => {
                 let ordinal = self.ordinals[place];
-                self.refused.push(Refusal { ordinal, stage, name: name.clone(), error });
+                self.refused.push(Refusal {
+                    ordinal,
+                    stage,
+                    name: name.clone(),
+                    error,
+                });
                 self.gone.push(place);
                 Ok(())
             }

@@ -40,7 +40,17 @@ struct Entry {
 impl Ledger {
     /// An empty ledger with room for about `open_max` records or `bytes_max` bytes.
     pub fn new(open_max: usize, bytes_max: usize) -> Self {
-        Self { lanes: Vec::new(), by_name: HashMap::new(), idle: Vec::new(), moved: Vec::new(), last: 0, open: 0, bytes: 0, open_max, bytes_max }
+        Self {
+            lanes: Vec::new(),
+            by_name: HashMap::new(),
+            idle: Vec::new(),
+            moved: Vec::new(),
+            last: 0,
+            open: 0,
+            bytes: 0,
+            open_max,
+            bytes_max,
+        }
     }
     /// Whether another batch may be polled.
     pub fn has_room(&self) -> bool {
@@ -61,15 +71,26 @@ impl Ledger {
         self.bytes += bytes;
         let lane = &mut self.lanes[at];
         let number = lane.first + lane.entries.len() as u64;
-        lane.entries.push_back(Entry { offset, bytes, settled: false });
+        lane.entries.push_back(Entry {
+            offset,
+            bytes,
+            settled: false,
+        });
         Ticket(((at as u64) << NUMBER_BITS) | (number & NUMBER_MASK))
     }
     /// The record is delivered, or left out on purpose; answers its bytes. O(1), amortized. An unknown ticket is a bug (I5).
     pub fn settle(&mut self, ticket: Ticket) -> Result<usize> {
-        let unknown = || Error::bug("settle", "a receipt was answered twice, or was never given out");
+        let unknown = || {
+            Error::bug(
+                "settle",
+                "a receipt was answered twice, or was never given out",
+            )
+        };
         let at = usize::try_from(ticket.0 >> NUMBER_BITS).map_err(|_| unknown())?;
         let lane = self.lanes.get_mut(at).ok_or_else(unknown)?;
-        let place = usize::try_from((ticket.0 & NUMBER_MASK).wrapping_sub(lane.first) & NUMBER_MASK).map_err(|_| unknown())?;
+        let place =
+            usize::try_from((ticket.0 & NUMBER_MASK).wrapping_sub(lane.first) & NUMBER_MASK)
+                .map_err(|_| unknown())?;
         let entry = lane.entries.get_mut(place).ok_or_else(unknown)?;
         if std::mem::replace(&mut entry.settled, true) {
             return Err(unknown());
@@ -112,7 +133,11 @@ impl Ledger {
     }
     fn lane(&mut self, name: &Partition) -> usize {
         // Batches mostly stay in one lane.
-        if self.lanes.get(self.last).is_some_and(|lane| lane.live && lane.name == *name) {
+        if self
+            .lanes
+            .get(self.last)
+            .is_some_and(|lane| lane.live && lane.name == *name)
+        {
             return self.last;
         }
         self.last = match self.by_name.get(name) {
@@ -130,7 +155,13 @@ impl Ledger {
                 at
             }
             None => {
-                self.lanes.push(Lane { name: name.clone(), first: 0, entries: VecDeque::new(), safe: None, live: true });
+                self.lanes.push(Lane {
+                    name: name.clone(),
+                    first: 0,
+                    entries: VecDeque::new(),
+                    safe: None,
+                    live: true,
+                });
                 self.lanes.len() - 1
             }
         };
@@ -155,13 +186,21 @@ mod tests {
     #[test]
     fn only_the_settled_front_is_safe() {
         let mut ledger = Ledger::new(100, 1000);
-        let tickets: Vec<_> = (1..=3).map(|n| ledger.open(&lane(0), offset(n), 10)).collect();
+        let tickets: Vec<_> = (1..=3)
+            .map(|n| ledger.open(&lane(0), offset(n), 10))
+            .collect();
         let other = ledger.open(&lane(1), offset(7), 10);
         ledger.settle(tickets[1]).expect("open");
-        assert!(ledger.take_safe().is_empty(), "I1: the first record is not delivered");
+        assert!(
+            ledger.take_safe().is_empty(),
+            "I1: the first record is not delivered"
+        );
         ledger.settle(tickets[0]).expect("open");
         ledger.settle(other).expect("open");
-        assert_eq!(ledger.take_safe(), Offsets::from([(lane(0), offset(2)), (lane(1), offset(7))]));
+        assert_eq!(
+            ledger.take_safe(),
+            Offsets::from([(lane(0), offset(2)), (lane(1), offset(7))])
+        );
         assert_eq!(ledger.len(), 1);
         ledger.settle(tickets[2]).expect("open");
         assert!(ledger.is_empty() && ledger.has_safe());
@@ -178,7 +217,10 @@ mod tests {
         assert!(ledger.settle(first).is_err(), "I5: after it was removed");
         ledger.take_safe();
         ledger.open(&lane(5), offset(1), 0);
-        assert!(ledger.settle(first).is_err(), "I5: after another lane took the place");
+        assert!(
+            ledger.settle(first).is_err(),
+            "I5: after another lane took the place"
+        );
         assert!(ledger.settle(Ticket(u64::MAX)).is_err());
     }
 

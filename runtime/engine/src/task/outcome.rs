@@ -46,12 +46,22 @@ impl Failure {
             Next::Again => Reaction::Reopen(REOPEN),
             Next::DeadLetter | Next::Skip | Next::Finish | Next::Fail => Reaction::Fail,
         };
-        Self { op, advice: advice(error.kind()).to_owned(), error, reaction }
+        Self {
+            op,
+            advice: advice(error.kind()).to_owned(),
+            error,
+            reaction,
+        }
     }
 }
 
 /// Runs a loop, and drops it when it has not ended one grace period after it was told to (I6): the task is over, so nothing that is resumed is lost (I7).
-pub(super) async fn within_grace(work: impl Future<Output = Outcome>, stop: CancellationToken, grace: Duration, task: &super::TaskId) -> Outcome {
+pub(super) async fn within_grace(
+    work: impl Future<Output = Outcome>,
+    stop: CancellationToken,
+    grace: Duration,
+    task: &super::TaskId,
+) -> Outcome {
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(grace).await;

@@ -69,10 +69,17 @@ pub fn react(place: Place, kind: ErrorKind, policy: &ErrorPolicy) -> Next {
         (Kind::Data, At::Send) if policy.tolerance_all => Next::Skip,
         (Kind::Data, _) => Next::Fail,
         // What the client gave up cannot be sent again in its old place; what flush lost is lost with the task.
-        (Kind::Transient, At::Send | At::Flush | At::Rebalance | At::DeadLetter | At::Refused) => Next::Reopen(REOPEN),
-        (Kind::Throttled(after), At::Send | At::Flush | At::Rebalance | At::DeadLetter | At::Refused) => Next::Reopen(patience(after)),
+        (Kind::Transient, At::Send | At::Flush | At::Rebalance | At::DeadLetter | At::Refused) => {
+            Next::Reopen(REOPEN)
+        }
+        (
+            Kind::Throttled(after),
+            At::Send | At::Flush | At::Rebalance | At::DeadLetter | At::Refused,
+        ) => Next::Reopen(patience(after)),
         (Kind::Transient, At::Poll | At::Chain | At::Commit | At::Put) => Next::Again,
-        (Kind::Throttled(after), At::Poll | At::Chain | At::Commit | At::Put) => Next::Wait(patience(after)),
+        (Kind::Throttled(after), At::Poll | At::Chain | At::Commit | At::Put) => {
+            Next::Wait(patience(after))
+        }
     }
 }
 
@@ -85,12 +92,22 @@ pub fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Config => "change the connector's config; the task starts again with it",
         ErrorKind::Auth => "renew the credential or its rights, then restart the task",
-        ErrorKind::Data => "mend or remove the record, or set errors.tolerance=all (for a sink with errors.deadletterqueue.topic.name), then restart the task",
-        ErrorKind::Transient => "the system did not recover within the retry timeout (longshore.retry.timeout.ms); the task is opened again by itself",
-        ErrorKind::Throttled(_) => "the system asks for patience; the task is opened again by itself",
-        ErrorKind::Fenced => "another instance has the work; the task is opened again if it is still assigned here",
+        ErrorKind::Data => {
+            "mend or remove the record, or set errors.tolerance=all (for a sink with errors.deadletterqueue.topic.name), then restart the task"
+        }
+        ErrorKind::Transient => {
+            "the system did not recover within the retry timeout (longshore.retry.timeout.ms); the task is opened again by itself"
+        }
+        ErrorKind::Throttled(_) => {
+            "the system asks for patience; the task is opened again by itself"
+        }
+        ErrorKind::Fenced => {
+            "another instance has the work; the task is opened again if it is still assigned here"
+        }
         ErrorKind::End => "the connector ended where it must not: report it",
-        ErrorKind::Bug => "this is a defect of Longshore or the connector: report it with the trace, then restart the task",
+        ErrorKind::Bug => {
+            "this is a defect of Longshore or the connector: report it with the trace, then restart the task"
+        }
     }
 }
 
@@ -99,47 +116,111 @@ mod tests {
     use super::super::DeadLetterSpec;
     use super::*;
 
-    const PLACES: [Place; 9] =
-        [Place::Poll, Place::Chain, Place::Send, Place::Commit, Place::Put, Place::Refused, Place::Flush, Place::Rebalance, Place::DeadLetter];
+    const PLACES: [Place; 9] = [
+        Place::Poll,
+        Place::Chain,
+        Place::Send,
+        Place::Commit,
+        Place::Put,
+        Place::Refused,
+        Place::Flush,
+        Place::Rebalance,
+        Place::DeadLetter,
+    ];
 
     fn policy(tolerance_all: bool, queue: bool) -> ErrorPolicy {
-        let dead_letter = queue.then(|| DeadLetterSpec { topic: "dlq".into(), context_headers: false });
-        ErrorPolicy { tolerance_all, dead_letter, ..ErrorPolicy::default() }
+        let dead_letter = queue.then(|| DeadLetterSpec {
+            topic: "dlq".into(),
+            context_headers: false,
+        });
+        ErrorPolicy {
+            tolerance_all,
+            dead_letter,
+            ..ErrorPolicy::default()
+        }
     }
 
     /// One row per kind, one column per place.
     fn row(kind: ErrorKind, policy: &ErrorPolicy) -> Vec<Next> {
-        PLACES.iter().map(|place| react(*place, kind, policy)).collect()
+        PLACES
+            .iter()
+            .map(|place| react(*place, kind, policy))
+            .collect()
     }
 
     #[test]
     fn the_table_without_tolerance() {
         let none = policy(false, true);
         let (r, f, a) = (Next::Reopen(REOPEN), Next::Fail, Next::Again);
-        for kind in [ErrorKind::Config, ErrorKind::Auth, ErrorKind::Bug, ErrorKind::Data] {
+        for kind in [
+            ErrorKind::Config,
+            ErrorKind::Auth,
+            ErrorKind::Bug,
+            ErrorKind::Data,
+        ] {
             assert_eq!(row(kind, &none), [f; 9], "{kind:?}");
         }
         assert_eq!(row(ErrorKind::Fenced, &none), [r; 9]);
-        assert_eq!(row(ErrorKind::End, &none), [Next::Finish, f, f, f, f, f, f, f, f]);
-        assert_eq!(row(ErrorKind::Transient, &none), [a, a, r, a, a, r, r, r, r]);
-        let (w, o) = (Next::Wait(Duration::from_secs(7)), Next::Reopen(Duration::from_secs(7)));
-        assert_eq!(row(ErrorKind::Throttled(Some(Duration::from_secs(7))), &none), [w, w, o, w, w, o, o, o, o]);
+        assert_eq!(
+            row(ErrorKind::End, &none),
+            [Next::Finish, f, f, f, f, f, f, f, f]
+        );
+        assert_eq!(
+            row(ErrorKind::Transient, &none),
+            [a, a, r, a, a, r, r, r, r]
+        );
+        let (w, o) = (
+            Next::Wait(Duration::from_secs(7)),
+            Next::Reopen(Duration::from_secs(7)),
+        );
+        assert_eq!(
+            row(ErrorKind::Throttled(Some(Duration::from_secs(7))), &none),
+            [w, w, o, w, w, o, o, o, o]
+        );
     }
 
     #[test]
     fn tolerance_touches_bad_records_only() {
         let (f, s, d) = (Next::Fail, Next::Skip, Next::DeadLetter);
-        assert_eq!(row(ErrorKind::Data, &policy(true, false)), [f, s, s, f, f, s, f, f, f]);
-        assert_eq!(row(ErrorKind::Data, &policy(true, true)), [f, d, s, f, f, d, f, f, f]);
-        for kind in [ErrorKind::Config, ErrorKind::Auth, ErrorKind::Transient, ErrorKind::Throttled(None), ErrorKind::Fenced, ErrorKind::End, ErrorKind::Bug] {
-            assert_eq!(row(kind, &policy(true, true)), row(kind, &policy(false, false)), "{kind:?}");
+        assert_eq!(
+            row(ErrorKind::Data, &policy(true, false)),
+            [f, s, s, f, f, s, f, f, f]
+        );
+        assert_eq!(
+            row(ErrorKind::Data, &policy(true, true)),
+            [f, d, s, f, f, d, f, f, f]
+        );
+        for kind in [
+            ErrorKind::Config,
+            ErrorKind::Auth,
+            ErrorKind::Transient,
+            ErrorKind::Throttled(None),
+            ErrorKind::Fenced,
+            ErrorKind::End,
+            ErrorKind::Bug,
+        ] {
+            assert_eq!(
+                row(kind, &policy(true, true)),
+                row(kind, &policy(false, false)),
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn nobody_can_impose_an_endless_wait() {
         let asked = ErrorKind::Throttled(Some(Duration::MAX));
-        assert_eq!(react(Place::Put, asked, &policy(false, false)), Next::Wait(THROTTLED_MAX));
-        assert_eq!(react(Place::Put, ErrorKind::Throttled(None), &policy(false, false)), Next::Wait(THROTTLED));
+        assert_eq!(
+            react(Place::Put, asked, &policy(false, false)),
+            Next::Wait(THROTTLED_MAX)
+        );
+        assert_eq!(
+            react(
+                Place::Put,
+                ErrorKind::Throttled(None),
+                &policy(false, false)
+            ),
+            Next::Wait(THROTTLED)
+        );
     }
 }

@@ -47,7 +47,12 @@ impl Retry {
         *self = Self::default();
     }
     /// Takes the table's word after an error. `None` = it is scheduled; `Some` = it is not, and this follows.
-    pub(super) fn schedule(&mut self, next: Next, limits: Limits, rng: &mut StdRng) -> Option<Next> {
+    pub(super) fn schedule(
+        &mut self,
+        next: Next,
+        limits: Limits,
+        rng: &mut StdRng,
+    ) -> Option<Next> {
         let now = Instant::now();
         match next {
             Next::Again => {
@@ -56,7 +61,9 @@ impl Retry {
                 if left.is_zero() {
                     return Some(Next::Reopen(REOPEN));
                 }
-                let step = FIRST.saturating_mul(1 << self.attempts.min(20)).min(limits.delay_max);
+                let step = FIRST
+                    .saturating_mul(1 << self.attempts.min(20))
+                    .min(limits.delay_max);
                 // The last attempt falls on the timeout, not after it.
                 let delay = step.mul_f64(rng.random_range(0.5..=1.0)).min(left);
                 self.attempts += 1;
@@ -82,7 +89,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_backs_off_and_gives_up_at_the_timeout() {
         let mut rng = StdRng::seed_from_u64(1);
-        let limits = Limits { timeout: Duration::from_secs(60), delay_max: Duration::from_secs(10) };
+        let limits = Limits {
+            timeout: Duration::from_secs(60),
+            delay_max: Duration::from_secs(10),
+        };
         let (start, mut retry, mut waits) = (Instant::now(), Retry::default(), Vec::new());
         while retry.schedule(Next::Again, limits, &mut rng).is_none() {
             let at = retry.at().expect("scheduled");
@@ -93,7 +103,13 @@ mod tests {
         }
         assert_eq!(start.elapsed(), limits.timeout);
         assert!(waits.iter().all(|wait| *wait <= limits.delay_max));
-        assert!(waits.iter().zip(&waits[1..5]).all(|(a, b)| *b > a.mul_f64(0.99)), "{waits:?}");
+        assert!(
+            waits
+                .iter()
+                .zip(&waits[1..5])
+                .all(|(a, b)| *b > a.mul_f64(0.99)),
+            "{waits:?}"
+        );
         assert_eq!(retry.attempts() as usize, waits.len());
         assert!(waits.len() < 20, "{waits:?}");
         retry.clear();
@@ -103,11 +119,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_throttled_call_costs_no_attempt_and_no_time() {
         let mut rng = StdRng::seed_from_u64(1);
-        let limits = Limits { timeout: Duration::from_secs(1), delay_max: Duration::from_secs(10) };
+        let limits = Limits {
+            timeout: Duration::from_secs(1),
+            delay_max: Duration::from_secs(10),
+        };
         let mut retry = Retry::default();
         assert_eq!(retry.schedule(Next::Again, limits, &mut rng), None);
         for _ in 0..10 {
-            assert_eq!(retry.schedule(Next::Wait(Duration::from_secs(9)), limits, &mut rng), None);
+            assert_eq!(
+                retry.schedule(Next::Wait(Duration::from_secs(9)), limits, &mut rng),
+                None
+            );
             tokio::time::sleep_until(retry.at().expect("scheduled")).await;
         }
         assert_eq!(retry.attempts(), 1);
@@ -117,10 +139,19 @@ mod tests {
     #[test]
     fn zero_means_no_retry_and_other_words_pass() {
         let mut rng = StdRng::seed_from_u64(1);
-        let limits = Limits { timeout: Duration::ZERO, delay_max: Duration::from_secs(10) };
+        let limits = Limits {
+            timeout: Duration::ZERO,
+            delay_max: Duration::from_secs(10),
+        };
         let mut retry = Retry::default();
-        assert_eq!(retry.schedule(Next::Again, limits, &mut rng), Some(Next::Reopen(REOPEN)));
-        assert_eq!(retry.schedule(Next::Fail, limits, &mut rng), Some(Next::Fail));
+        assert_eq!(
+            retry.schedule(Next::Again, limits, &mut rng),
+            Some(Next::Reopen(REOPEN))
+        );
+        assert_eq!(
+            retry.schedule(Next::Fail, limits, &mut rng),
+            Some(Next::Fail)
+        );
         assert!(!retry.pending());
     }
 }

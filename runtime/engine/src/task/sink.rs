@@ -112,9 +112,17 @@ struct Running {
 impl Running {
     fn new(task: SinkTask) -> Result<Self, Failure> {
         let dead = match (task.dead_letters, &task.settings.errors.dead_letter) {
-            (Some(producer), Some(spec)) => Some(DeadLetters::new(producer, spec.clone(), task.id.clone(), task.meters.clone())),
+            (Some(producer), Some(spec)) => Some(DeadLetters::new(
+                producer,
+                spec.clone(),
+                task.id.clone(),
+                task.meters.clone(),
+            )),
             (None, Some(_)) => {
-                let error = Error::bug("open", "the settings name a dead letter queue, and there is no producer for it");
+                let error = Error::bug(
+                    "open",
+                    "the settings name a dead letter queue, and there is no producer for it",
+                );
                 return Err(Failure::new("open", error, Next::Fail));
             }
             (_, None) => None,
@@ -188,7 +196,11 @@ impl Running {
         self.progress.set_paused(paused);
         let hold = paused || self.batch.is_some();
         if hold != self.held {
-            let changed = if hold { self.consumer.pause() } else { self.consumer.resume() };
+            let changed = if hold {
+                self.consumer.pause()
+            } else {
+                self.consumer.resume()
+            };
             changed.map_err(|error| self.failure(Place::Rebalance, "pause", error))?;
             self.held = hold;
         }
@@ -235,7 +247,8 @@ impl Running {
 
     async fn fail(mut self, failure: Failure) -> Outcome {
         // Only where the sink had no part in the failure may it be asked for anything more.
-        let sound = matches!(failure.op, "poll" | "transform") && failure.error.kind() != ErrorKind::Fenced;
+        let sound =
+            matches!(failure.op, "poll" | "transform") && failure.error.kind() != ErrorKind::Fenced;
         if sound && let Ok(Err(second)) = timeout(self.settings.grace, self.commit()).await {
             tracing::warn!(task = %self.id, op = second.op, error = %second.error, "last commit failed; some records will come again");
         }
@@ -265,7 +278,8 @@ impl Running {
         }
         let behind = |lag: &crate::ports::Lag| (lag.end - lag.position).max(0);
         self.progress.set_lag(lags.iter().map(behind).sum());
-        self.meters.set(Level::Lag, lags.iter().map(behind).max().unwrap_or(0));
+        self.meters
+            .set(Level::Lag, lags.iter().map(behind).max().unwrap_or(0));
     }
 
     /// The failure that the table says follows an error that is not retried.
@@ -278,9 +292,15 @@ impl Running {
     fn retry(&mut self, place: Place, op: &'static str, error: Error) -> Result<(), Failure> {
         let errors = &self.settings.errors;
         let next = react(place, error.kind(), errors);
-        let mut limits = Limits { timeout: self.settings.retry_timeout, delay_max: DELAY_MAX };
+        let mut limits = Limits {
+            timeout: self.settings.retry_timeout,
+            delay_max: DELAY_MAX,
+        };
         if place == Place::Chain {
-            limits = Limits { timeout: errors.retry_timeout, delay_max: errors.retry_delay_max };
+            limits = Limits {
+                timeout: errors.retry_timeout,
+                delay_max: errors.retry_delay_max,
+            };
         }
         // Without a retry timeout the chain keeps no copies to go on with.
         let hopeless = place == Place::Chain && errors.retry_timeout.is_zero();
@@ -297,7 +317,8 @@ impl Running {
         }
         tracing::warn!(task = %self.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
         self.meters.add(Count::Retries, 1);
-        self.progress.trouble(Some(format!("{op} is retried after: {error}")));
+        self.progress
+            .trouble(Some(format!("{op} is retried after: {error}")));
         Ok(())
     }
 

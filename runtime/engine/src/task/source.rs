@@ -5,7 +5,8 @@ mod end;
 mod offsets;
 
 use super::{
-    Call, Chain, Failure, Ledger, OffsetStore, Outcome, Pace, Progress, TaskId, TaskSettings, TopicObserver,
+    Call, Chain, Failure, Ledger, OffsetStore, Outcome, Pace, Progress, TaskId, TaskSettings,
+    TopicObserver,
     flow::Flow,
     outcome::within_grace,
     reaction::{Next, Place, react},
@@ -96,7 +97,10 @@ struct Running {
 impl Running {
     fn new(task: SourceTask) -> Self {
         Self {
-            ledger: Ledger::new(task.settings.in_flight_max, task.settings.in_flight_bytes_max),
+            ledger: Ledger::new(
+                task.settings.in_flight_max,
+                task.settings.in_flight_bytes_max,
+            ),
             inbox: Inbox::new(),
             answers: Vec::new(),
             outstanding: 0,
@@ -143,7 +147,12 @@ impl Running {
         let paused = *self.task.pace.borrow_and_update() == Pace::Pause;
         self.task.progress.set_paused(paused);
         let poll_at = self.polls.at().filter(|_| !self.polls.due());
-        if self.work.is_some() || self.finishing || paused || !self.ledger.has_room() || poll_at.is_some() {
+        if self.work.is_some()
+            || self.finishing
+            || paused
+            || !self.ledger.has_room()
+            || poll_at.is_some()
+        {
             self.wait(poll_at).await;
             return Ok(None);
         }
@@ -154,7 +163,11 @@ impl Running {
     /// Waits for whatever could let the loop go on. All of it is cancel safe: nothing of the connector is waited for here (I7).
     async fn wait(&mut self, poll_at: Option<Instant>) {
         // The last commit waits for no interval, only for its next attempt.
-        let commit_at = if self.finishing { self.commits.at() } else { Some(self.commit_at) };
+        let commit_at = if self.finishing {
+            self.commits.at()
+        } else {
+            Some(self.commit_at)
+        };
         let commit_at = commit_at.filter(|_| self.owes_commit());
         let send_at = self.work.as_ref().and(self.sends.at());
         let timer = [commit_at, send_at, poll_at].into_iter().flatten().min();
@@ -187,7 +200,9 @@ impl Running {
                 if batch.is_empty() {
                     rest(started, wait, &self.task.stop).await;
                 } else {
-                    self.task.meters.sample_time(Sample::Poll, started.elapsed());
+                    self.task
+                        .meters
+                        .sample_time(Sample::Poll, started.elapsed());
                     self.open(batch);
                 }
                 Ok(())
@@ -206,7 +221,12 @@ impl Running {
     fn open(&mut self, batch: Vec<SourceRecord>) {
         let mut tickets = Vec::with_capacity(batch.len());
         let mut records = Vec::with_capacity(batch.len());
-        for SourceRecord { record, lane, offset } in batch {
+        for SourceRecord {
+            record,
+            lane,
+            offset,
+        } in batch
+        {
             tickets.push(self.ledger.open(&lane, offset, record.size()));
             records.push(record);
         }
@@ -214,11 +234,17 @@ impl Running {
         #[allow(clippy::cast_precision_loss)]
         self.task.meters.sample(Sample::Batch, records.len() as f64);
         self.show_active();
-        self.work = Some(Work { flow: Flow::new(records), tickets });
+        self.work = Some(Work {
+            flow: Flow::new(records),
+            tickets,
+        });
     }
 
     fn show_active(&self) {
-        self.task.meters.set(Level::SourceActive, i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
+        self.task.meters.set(
+            Level::SourceActive,
+            i64::try_from(self.ledger.len()).unwrap_or(i64::MAX),
+        );
     }
 
     /// Asks the table about an error. Retried calls are scheduled; `Ok(Finish)` is for the caller; everything else fails the task.
@@ -228,9 +254,15 @@ impl Running {
         if next == Next::Finish {
             return Ok(next);
         }
-        let mut limits = Limits { timeout: self.task.settings.retry_timeout, delay_max: DELAY_MAX };
+        let mut limits = Limits {
+            timeout: self.task.settings.retry_timeout,
+            delay_max: DELAY_MAX,
+        };
         if place == Place::Chain {
-            limits = Limits { timeout: errors.retry_timeout, delay_max: errors.retry_delay_max };
+            limits = Limits {
+                timeout: errors.retry_timeout,
+                delay_max: errors.retry_delay_max,
+            };
         }
         // Without a retry timeout the chain keeps no copies to go on with.
         let hopeless = place == Place::Chain && errors.retry_timeout.is_zero();
@@ -247,7 +279,9 @@ impl Running {
             None => {
                 tracing::warn!(task = %self.task.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
                 self.task.meters.add(Count::Retries, 1);
-                self.task.progress.trouble(Some(format!("{op} is retried after: {error}")));
+                self.task
+                    .progress
+                    .trouble(Some(format!("{op} is retried after: {error}")));
                 Ok(next)
             }
         }
@@ -293,4 +327,3 @@ async fn rest(started: Instant, wait: Duration, stop: &CancellationToken) {
         }
     }
 }
-

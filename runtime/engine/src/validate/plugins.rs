@@ -226,9 +226,9 @@ fn own_keys(
 
 /// Every key below a prefix, which may be put in front later.
 fn open(prefix: &str) -> Definition {
-    let mut all = Definition::default();
-    all.keys.push(Key::new(prefix));
-    all
+    Definition {
+        keys: vec![Key::new(prefix)],
+    }
 }
 
 fn class<'a>(config: &'a Flat, key: &str, report: &mut Report) -> Option<&'a str> {
@@ -257,7 +257,5 @@ fn add(report: &mut Report, framework: Vec<Key>, mut own: Definition, group: &st
     for (order, key) in (1..).zip(&mut keys) {
         key.order = order;
     }
-    let mut definition = Definition::default();
-    definition.keys = keys;
-    report.definition = std::mem::take(&mut report.definition).and(definition);
+    report.definition = std::mem::take(&mut report.definition).and(Definition { keys });
 }

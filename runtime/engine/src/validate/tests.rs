@@ -38,9 +38,9 @@ fn definition() -> Definition {
     let mut password = Key::new("password");
     password.kind = KeyType::Password;
     password.shape = Shape::Int { min: 0, max: 9 };
-    let mut definition = Definition::default();
-    definition.keys = vec![topic, size, password];
-    definition
+    Definition {
+        keys: vec![topic, size, password],
+    }
 }
 
 struct Stub;
@@ -104,9 +104,7 @@ impl DynSinkConnector for Stub {
 fn one_key(name: &str) -> Definition {
     let mut key = Key::new(name);
     key.required = true;
-    let mut definition = Definition::default();
-    definition.keys = vec![key];
-    definition
+    Definition { keys: vec![key] }
 }
 
 fn registry() -> Registry {
@@ -173,7 +171,9 @@ fn checked(base: &[(&str, &str)], more: &[(&str, &str)], unknown: UnknownKeys) -
     let mut config = flat(base);
     config.extend(flat(more));
     config.retain(|_, value| value != "-");
-    (check(&config, &registry(), &Flat::new(), unknown), config)
+    let overrides = Overrides::default();
+    let report = check(&config, &registry(), &Flat::new(), unknown, &overrides);
+    (report, config)
 }
 
 /// What is wrong, as `key: text`.

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The status topic, folded.
 #[derive(Default)]
@@ -86,6 +86,7 @@ pub struct StatusView {
     pending: Mutex<BTreeMap<Key, (u64, Pending)>>,
     wake: Notify,
     written: Notify,
+    resets: watch::Sender<u64>,
 }
 
 impl StatusView {
@@ -96,6 +97,7 @@ impl StatusView {
             pending: Mutex::default(),
             wake: Notify::new(),
             written: Notify::new(),
+            resets: watch::Sender::new(0),
         }
     }
     /// The fold.
@@ -208,8 +210,16 @@ impl StatusView {
             self.say(key, Pending::Tombstone);
         }
     }
-    /// Forgets which topics a connector used.
-    pub fn forget_topics(&self, name: &str) {
+    /// Forgets which topics a connector used, and lets its tasks say so again if they still use them.
+    pub fn reset_topics(&self, name: &str) {
+        self.forget_topics(name);
+        self.resets.send_modify(|resets| *resets += 1);
+    }
+    /// Moves with each reset of any connector's topics.
+    pub fn topic_resets(&self) -> watch::Receiver<u64> {
+        self.resets.subscribe()
+    }
+    fn forget_topics(&self, name: &str) {
         for topic in self.topics(name) {
             let connector = name.to_owned();
             self.say(Key::Topic { topic, connector }, Pending::Tombstone);

@@ -16,9 +16,23 @@ use longshore_sdk::{
     config::Flat,
     erased::{Boxed, DynSinkConnector, DynSourceConnector},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How often a task whose topics were reset looks whether it has moved records since.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// A task, opened.
+struct Opened {
+    run: Boxed<'static, Outcome>,
+    topics: Arc<Topics>,
+    progress: Arc<Progress>,
+}
 
 /// What a task is started with.
 pub(crate) struct Launch {
@@ -58,14 +72,21 @@ impl Launch {
             () = stop.cancelled() => return Outcome::Stopped,
         };
         match opened {
-            Ok(running) => self.report(running).await,
+            Ok(opened) => self.report(opened).await,
             Err(error) => failed(error, "open"),
         }
     }
 
     /// Runs an open task and shows whether it runs or is paused.
-    async fn report(&self, mut running: Boxed<'static, Outcome>) -> Outcome {
+    async fn report(&self, opened: Opened) -> Outcome {
+        let Opened {
+            mut run,
+            topics,
+            progress,
+        } = opened;
         let mut pace = self.pace.clone();
+        let mut resets = self.cx.status.topic_resets();
+        let mut records_at_reset = None;
         let version = self.cx.plugin_version(&self.connector);
         loop {
             let state = match *pace.borrow_and_update() {
@@ -75,13 +96,20 @@ impl Launch {
             let status = self.cx.says(state, version.clone(), None);
             self.cx.status.set_task(&self.id, status);
             tokio::select! {
-                outcome = &mut running => return outcome,
+                outcome = &mut run => return outcome,
                 Ok(()) = pace.changed() => {}
+                Ok(()) = resets.changed() => records_at_reset = Some(progress.records()),
+                () = tokio::time::sleep(LOOK_AGAIN), if records_at_reset.is_some() => {
+                    if records_at_reset.is_some_and(|before| progress.records() > before) {
+                        topics.note_again();
+                        records_at_reset = None;
+                    }
+                }
             }
         }
     }
 
-    async fn open(&self) -> Result<Boxed<'static, Outcome>> {
+    async fn open(&self) -> Result<Opened> {
         let class = self
             .config
             .get("connector.class")
@@ -110,7 +138,7 @@ impl Launch {
         source: &Arc<dyn DynSourceConnector>,
         resolved: Flat,
         config: ConnectorConfig,
-    ) -> Result<Boxed<'static, Outcome>> {
+    ) -> Result<Opened> {
         let cx = &self.cx;
         let chain = build::chain(&config, &cx.registry, Direction::Source)?;
         // Read to the end: what this task's former life stored last must be seen.
@@ -129,6 +157,7 @@ impl Launch {
             replan,
         };
         let source = source.open(&resolved, self.share(), context).await?;
+        let (topics, progress) = (self.topics(&config), self.progress());
         let task = SourceTask {
             id: self.id.clone(),
             source,
@@ -139,14 +168,18 @@ impl Launch {
                 Arc::clone(&self.id.connector),
             )),
             meters: cx.metrics.task(&self.id, Direction::Source),
-            progress: self.progress(),
-            topics: self.topics(&config),
+            progress: Arc::clone(&progress),
+            topics: topics.clone(),
             settings: self.settings(config),
             pace: self.pace.clone(),
             stop: self.stop.clone(),
             seed: rand::random(),
         };
-        Ok(Box::pin(task.run()))
+        Ok(Opened {
+            run: Box::pin(task.run()),
+            topics,
+            progress,
+        })
     }
 
     async fn open_sink(
@@ -154,7 +187,7 @@ impl Launch {
         sink: &Arc<dyn DynSinkConnector>,
         resolved: Flat,
         config: ConnectorConfig,
-    ) -> Result<Boxed<'static, Outcome>> {
+    ) -> Result<Opened> {
         let cx = &self.cx;
         let chain = build::chain(&config, &cx.registry, Direction::Sink)?;
         let group = config.group(&self.id.connector);
@@ -188,6 +221,7 @@ impl Launch {
             overrides,
         };
         let consumer = cx.bus.consumer(spec).await?;
+        let (topics, progress) = (self.topics(&config), self.progress());
         let task = SinkTask {
             id: self.id.clone(),
             class: config.class.as_str().into(),
@@ -196,14 +230,18 @@ impl Launch {
             sink,
             dead_letters,
             meters: cx.metrics.task(&self.id, Direction::Sink),
-            progress: self.progress(),
-            topics: self.topics(&config),
+            progress: Arc::clone(&progress),
+            topics: topics.clone(),
             settings: self.settings(config),
             pace: self.pace.clone(),
             stop: self.stop.clone(),
             seed: rand::random(),
         };
-        Ok(Box::pin(task.run()))
+        Ok(Opened {
+            run: Box::pin(task.run()),
+            topics,
+            progress,
+        })
     }
 
     async fn producer(&self, prefix: &str, config: &ConnectorConfig) -> Result<Box<dyn Producer>> {
@@ -227,6 +265,7 @@ impl Launch {
             cx: Arc::clone(&self.cx),
             id: self.id.clone(),
             creation: config.topic_creation.clone(),
+            met: Mutex::default(),
         })
     }
     fn progress(&self) -> Arc<Progress> {

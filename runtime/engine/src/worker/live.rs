@@ -17,6 +17,7 @@ pub(crate) struct Live {
 
 #[derive(Clone)]
 enum Known {
+    Opening,
     Running(Arc<Progress>),
     Finished,
     Restarts {
@@ -27,6 +28,10 @@ enum Known {
 }
 
 impl Live {
+    /// A task is being opened.
+    pub(crate) fn opening(&self, id: &TaskId) {
+        self.tasks().insert(id.clone(), Known::Opening);
+    }
     /// A task runs.
     pub(crate) fn running(&self, id: &TaskId, progress: Arc<Progress>) {
         self.tasks().insert(id.clone(), Known::Running(progress));
@@ -56,6 +61,7 @@ impl Live {
     pub(crate) fn extra(&self, id: &TaskId, stall_timeout: Duration) -> Option<Value> {
         let known = self.tasks().get(id).cloned()?;
         Some(match known {
+            Known::Opening => return None,
             Known::Running(progress) => json!({ "progress": shown(&progress, stall_timeout) }),
             Known::Finished => json!({ "finished": true }),
             Known::Restarts { attempt, at, why } => {

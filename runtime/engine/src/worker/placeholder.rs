@@ -1,7 +1,7 @@
 //! `${provider:path:key}` and `${provider:key}`: values that stand elsewhere. They are resolved when a task starts and go nowhere else (I8).
 
 use longshore_sdk::{Error, Result, config::Flat};
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, fs, path::Path, sync::Arc};
 
 /// A config provider: path (empty if none was given) and key to a value.
 pub type Provider = Arc<dyn Fn(&str, &str) -> Result<String> + Send + Sync>;
@@ -10,6 +10,12 @@ pub type Provider = Arc<dyn Fn(&str, &str) -> Result<String> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Placeholders {
     providers: BTreeMap<String, Provider>,
+}
+
+impl fmt::Debug for Placeholders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.providers.keys()).finish()
+    }
 }
 
 /// The largest file that is read for a value (I6).
@@ -25,12 +31,16 @@ impl Placeholders {
         let mut all = Self::none();
         all.add("env", Arc::new(|_, key| environment(key)));
         all.add("file", Arc::new(property));
-        all.add("directory", Arc::new(|path, key| whole_file(path, key)));
+        all.add("directory", Arc::new(whole_file));
         all
     }
     /// Adds a provider.
     pub fn add(&mut self, name: &str, provider: Provider) {
         self.providers.insert(name.to_owned(), provider);
+    }
+    /// The provider of a name.
+    pub fn provider(&self, name: &str) -> Option<Provider> {
+        self.providers.get(name).cloned()
     }
     /// Resolves all values. A placeholder of an unknown provider stays as it is, as in Kafka: it may be meant for the connector.
     pub fn resolve(&self, config: &Flat) -> Result<Flat> {

@@ -1,7 +1,7 @@
 //! What a worker is told.
 
 use super::placeholder::Placeholders;
-use crate::validate::UnknownKeys;
+use crate::validate::{Overrides, UnknownKeys};
 use longshore_sdk::config::Flat;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct WorkerSettings {
     pub stall_timeout: Duration,
     /// `longshore.unknown.keys`, for what comes through the control door.
     pub unknown_keys: UnknownKeys,
+    /// `connector.client.config.override.policy`.
+    pub overrides: Overrides,
     /// `topic.tracking.enable`.
     pub topic_tracking: bool,
     /// `topic.tracking.allow.reset`.
@@ -58,6 +60,7 @@ impl Default for WorkerSettings {
             restart_policy: RestartPolicy::OnTransient,
             stall_timeout: Duration::from_secs(60),
             unknown_keys: UnknownKeys::Warn,
+            overrides: Overrides::default(),
             topic_tracking: true,
             topic_tracking_reset: true,
             topic_creation: true,

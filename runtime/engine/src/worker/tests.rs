@@ -1,5 +1,6 @@
 //! A worker over memory ports with connectors that do as their configs tell them.
 
+mod door;
 mod failures;
 mod fake;
 mod lifecycle;

@@ -6,13 +6,29 @@ use crate::{
     task::{TaskId, TopicObserver},
 };
 use longshore_sdk::{Result, Topic, erased::Boxed};
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Notes and creates the topics of one task.
 pub(super) struct Topics {
     pub(super) cx: Arc<Context>,
     pub(super) id: TaskId,
     pub(super) creation: Option<TopicCreation>,
+    /// The topics that the task has met.
+    pub(super) met: Mutex<BTreeSet<Topic>>,
+}
+
+impl Topics {
+    /// Notes them again: they were reset, and the task goes on.
+    pub(super) fn note_again(&self) {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.iter().for_each(|topic| self.note(topic));
+    }
+    fn note(&self, topic: &Topic) {
+        self.cx.status.topic_used(&self.id, topic, wall_clock_ms());
+    }
 }
 
 impl TopicObserver for Topics {
@@ -25,7 +41,9 @@ impl TopicObserver for Topics {
                 tracing::info!(task = %self.id, %topic, "created a topic");
             }
             if self.cx.settings.topic_tracking {
-                self.cx.status.topic_used(&self.id, topic, wall_clock_ms());
+                self.note(topic);
+                let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+                met.insert(topic.clone());
             }
             Ok(())
         })

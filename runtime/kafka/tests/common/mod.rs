@@ -44,6 +44,9 @@ impl Cluster {
                 (broker.bootstrap(), Some(broker))
             }
         };
+        Self::at(bootstrap, embedded)
+    }
+    pub fn at(bootstrap: String, embedded: Option<longshore_broker::Broker>) -> Self {
         let settings = ClientSettings::new(bootstrap.clone());
         Self {
             bus: KafkaBus::new(settings.clone()),

@@ -5,7 +5,7 @@ use crate::{
     bundle,
     settings::{self, Located, Section, Settings, WorkerSettings},
 };
-use longshore_engine::validate;
+use longshore_engine::validate::{self, Overrides};
 use longshore_sdk::config::{Flat, UnknownKeys};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -17,8 +17,15 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> bool {
         Err(errors) => (errors, Vec::new()),
     };
     if json {
-        let listed = |found: &[Located], level: &str| found.iter().map(|one| as_json(one, level)).collect::<Vec<Value>>();
-        screen::json(&Value::Array([listed(&errors, "error"), listed(&warnings, "warning")].concat()));
+        let listed = |found: &[Located], level: &str| {
+            found
+                .iter()
+                .map(|one| as_json(one, level))
+                .collect::<Vec<Value>>()
+        };
+        screen::json(&Value::Array(
+            [listed(&errors, "error"), listed(&warnings, "warning")].concat(),
+        ));
     } else {
         print(&warnings, true);
         print(&errors, false);
@@ -36,9 +43,11 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     let (mut errors, mut warnings) = (Vec::new(), settings.notes.clone());
     let mut converters = Flat::new();
     let mut unknown = UnknownKeys::Refuse;
-    match WorkerSettings::read(section) {
+    let mut overrides = Overrides::default();
+    match WorkerSettings::read_offline(section) {
         Ok((worker, notes)) => {
             warnings.extend(notes);
+            overrides = worker.overrides();
             converters = worker.converters();
             unknown = worker.unknown_keys();
         }
@@ -46,7 +55,7 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     }
     let registry = bundle::registry();
     let judge = |config: &Flat| {
-        let report = validate::check(config, &registry, &converters, unknown);
+        let report = validate::check(config, &registry, &converters, unknown, &overrides);
         (report.findings, report.warnings)
     };
     let (wrong, odd) = settings::lint(settings.connectors.values(), judge);

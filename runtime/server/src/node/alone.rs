@@ -9,8 +9,19 @@ pub(super) struct Alone(watch::Sender<View>);
 
 impl Alone {
     pub(super) fn new(worker_id: &str) -> Self {
-        let me = Member { worker_id: worker_id.to_owned(), incarnation: uuid::Uuid::new_v4().to_string() };
-        Self(watch::channel(View { leader: Some(me.clone()), members: vec![me.clone()], me, generation: 1 }).0)
+        let me = Member {
+            worker_id: worker_id.to_owned(),
+            incarnation: uuid::Uuid::new_v4().to_string(),
+        };
+        Self(
+            watch::channel(View {
+                leader: Some(me.clone()),
+                members: vec![me.clone()],
+                me,
+                generation: 1,
+            })
+            .0,
+        )
     }
 }
 

@@ -29,10 +29,17 @@ async fn is_free(address: &str) -> bool {
 }
 
 async fn open(listen: &str, data: &Path) -> Result<Broker> {
-    let config = Config { listen: listen.to_owned(), data_dir: Some(data.to_owned()), ..Config::default() };
-    Broker::start(config)
-        .await
-        .with_context(|| format!("the embedded broker cannot start on {listen} with data in {}", data.display()))
+    let config = Config {
+        listen: listen.to_owned(),
+        data_dir: Some(data.to_owned()),
+        ..Config::default()
+    };
+    Broker::start(config).await.with_context(|| {
+        format!(
+            "the embedded broker cannot start on {listen} with data in {}",
+            data.display()
+        )
+    })
 }
 
 /// `longshore broker`: the broker alone, until a signal.

@@ -17,18 +17,39 @@ pub(super) struct Parts {
 }
 
 /// Opens the clients, creates or checks the internal topics, joins the group.
-pub(super) async fn open(settings: &WorkerSettings, clients: ClientSettings, worker_id: &str) -> Result<Parts> {
+pub(super) async fn open(
+    settings: &WorkerSettings,
+    clients: ClientSettings,
+    worker_id: &str,
+) -> Result<Parts> {
     let bus = KafkaBus::new(clients.clone());
     let admin = bus.admin().await.context("Kafka cannot be reached")?;
-    admin.ensure_internal(&internal_topics(settings)).await.context("the internal topics cannot be used")?;
+    admin
+        .ensure_internal(&internal_topics(settings))
+        .await
+        .context("the internal topics cannot be used")?;
     let group = &settings.group_id;
     let (config, offset, status) = tokio::try_join!(
-        log(settings, &clients, Store::Config, "configs", Some(format!("connect-cluster-{group}"))),
+        log(
+            settings,
+            &clients,
+            Store::Config,
+            "configs",
+            Some(format!("connect-cluster-{group}"))
+        ),
         log(settings, &clients, Store::Offset, "offsets", None),
         log(settings, &clients, Store::Status, "statuses", None),
     )?;
-    let logs = Logs { config, offset, status };
-    Ok(Parts { bus: Arc::new(bus), logs, membership: Arc::new(super::alone::Alone::new(worker_id)) })
+    let logs = Logs {
+        config,
+        offset,
+        status,
+    };
+    Ok(Parts {
+        bus: Arc::new(bus),
+        logs,
+        membership: Arc::new(super::alone::Alone::new(worker_id)),
+    })
 }
 
 async fn log(
@@ -39,9 +60,14 @@ async fn log(
     transactional_id: Option<String>,
 ) -> Result<Arc<dyn KeyedLog>> {
     let topic = settings.topic(store);
-    let spec =
-        LogSpec { topic: topic.clone(), client_id: format!("{}-{suffix}", settings.group_id), transactional_id };
-    let log = KafkaLog::open(clients, spec).await.with_context(|| format!("the topic {topic} cannot be opened"))?;
+    let spec = LogSpec {
+        topic: topic.clone(),
+        client_id: format!("{}-{suffix}", settings.group_id),
+        transactional_id,
+    };
+    let log = KafkaLog::open(clients, spec)
+        .await
+        .with_context(|| format!("the topic {topic} cannot be opened"))?;
     Ok(Arc::new(log))
 }
 
@@ -57,7 +83,12 @@ fn internal_topics(settings: &WorkerSettings) -> [InternalTopic; 4] {
     status.replication = replication(settings.status_replication);
     status.partitions = settings.status_partitions;
     status.config.extend(settings.status_topic_configs.clone());
-    [config, offset, status, InternalTopic::coordination(&settings.group_id)]
+    [
+        config,
+        offset,
+        status,
+        InternalTopic::coordination(&settings.group_id),
+    ]
 }
 
 /// -1 means the broker's default in Kafka's settings; here it means ours: 3, or the number of brokers.
@@ -82,6 +113,8 @@ pub(super) fn told(settings: &WorkerSettings, worker_id: String) -> worker::Work
         },
         stall_timeout: settings.stall_timeout(),
         unknown_keys: settings.unknown_keys_by_rest(),
+        overrides: settings.overrides(),
+        placeholders: settings.placeholders.clone(),
         topic_tracking: settings.topic_tracking,
         topic_tracking_reset: settings.topic_tracking_reset,
         topic_creation: settings.topic_creation,

@@ -21,7 +21,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// An error with this status and text.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), path: None, suggestion: None }
+        Self {
+            status,
+            message: message.into(),
+            path: None,
+            suggestion: None,
+        }
     }
     /// 400.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -50,7 +55,12 @@ impl From<ControlError> for Failure {
             ControlErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ControlErrorKind::Timeout | ControlErrorKind::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, message: error.message, path: error.path, suggestion: error.suggestion }
+        Self {
+            status,
+            message: error.message,
+            path: error.path,
+            suggestion: error.suggestion,
+        }
     }
 }
 
@@ -69,7 +79,10 @@ pub(crate) fn json_answer(status: StatusCode, body: &impl Serialize) -> Response
     match serde_json::to_vec(body) {
         Ok(bytes) => {
             let mut response = (status, Body::from(bytes)).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
             response
         }
         Err(error) => {

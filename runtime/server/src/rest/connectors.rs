@@ -44,12 +44,18 @@ fn expanded(control: &Control, name: &str, expand: &[String]) -> Option<Value> {
     Some(Value::Object(entry))
 }
 
-pub(crate) async fn create(State(door): State<Door>, headers: HeaderMap, JsonBody(body): JsonBody) -> Answer {
+pub(crate) async fn create(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Answer {
     let control = door.control()?;
     let fields = object(&body, "$")?;
     let known = ["name", "config", "initial_state"];
     if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
-        let message = format!("Unrecognized field \"{unknown}\": the fields are \"config\", \"name\", \"initial_state\".");
+        let message = format!(
+            "Unrecognized field \"{unknown}\": the fields are \"config\", \"name\", \"initial_state\"."
+        );
         return Err(Failure::bad_request(message).at(format!("$.{unknown}")));
     }
     let config = match fields.get("config") {
@@ -67,7 +73,10 @@ pub(crate) async fn create(State(door): State<Door>, headers: HeaderMap, JsonBod
     let initial = initial_state(fields.get("initial_state"))?;
     let info = control.create(&name, config, initial).await?;
     let place = location(&headers, &info.name);
-    Ok(with_location(json_answer(StatusCode::CREATED, &info), place))
+    Ok(with_location(
+        json_answer(StatusCode::CREATED, &info),
+        place,
+    ))
 }
 
 fn initial_state(value: Option<&Value>) -> Result<TargetState, Failure> {
@@ -77,14 +86,19 @@ fn initial_state(value: Option<&Value>) -> Result<TargetState, Failure> {
     };
     match value {
         None | Some(Value::Null) => Ok(TargetState::Started),
-        Some(Value::String(text)) => TargetState::parse(text).ok_or_else(|| wrong(&format!("{text:?}"))),
+        Some(Value::String(text)) => {
+            TargetState::parse(text).ok_or_else(|| wrong(&format!("{text:?}")))
+        }
         Some(other) => Err(wrong(shape(other))),
     }
 }
 
 /// Where a connector is, built from the request's Host as the reference does.
 fn location(headers: &HeaderMap, name: &str) -> String {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("127.0.0.1:8083");
+    let host = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("127.0.0.1:8083");
     format!("http://{host}/connectors/{}", segment(name))
 }
 
@@ -112,20 +126,32 @@ pub(crate) async fn put_config(
     let mut body = body;
     // A null or empty name is taken from the URL.
     if let Some(fields) = body.as_object_mut()
-        && fields.get("name").is_some_and(|value| value.is_null() || value == "")
+        && fields
+            .get("name")
+            .is_some_and(|value| value.is_null() || value == "")
     {
         fields.shift_remove("name");
     }
     let stored = door.control()?.put_config(&name, flat(&body, "$")?).await?;
     if stored.created {
         let place = location(&headers, &stored.info.name);
-        return Ok(with_location(json_answer(StatusCode::CREATED, &stored.info), place));
+        return Ok(with_location(
+            json_answer(StatusCode::CREATED, &stored.info),
+            place,
+        ));
     }
     Ok(ok(&stored.info))
 }
 
-pub(crate) async fn patch_config(State(door): State<Door>, Path(name): Path<String>, JsonBody(body): JsonBody) -> Answer {
-    Ok(ok(&door.control()?.patch_config(&name, patch(&body)?).await?))
+pub(crate) async fn patch_config(
+    State(door): State<Door>,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    Ok(ok(&door
+        .control()?
+        .patch_config(&name, patch(&body)?)
+        .await?))
 }
 
 pub(crate) async fn delete(State(door): State<Door>, Path(name): Path<String>) -> Answer {
@@ -138,24 +164,42 @@ pub(crate) async fn status(State(door): State<Door>, Path(name): Path<String>) -
 }
 
 pub(crate) async fn pause(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?.set_target(&name, TargetState::Paused).await?;
+    door.control()?
+        .set_target(&name, TargetState::Paused)
+        .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 pub(crate) async fn resume(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?.set_target(&name, TargetState::Started).await?;
+    door.control()?
+        .set_target(&name, TargetState::Started)
+        .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 pub(crate) async fn stop(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?.set_target(&name, TargetState::Stopped).await?;
+    door.control()?
+        .set_target(&name, TargetState::Stopped)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(crate) async fn restart(State(door): State<Door>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn restart(
+    State(door): State<Door>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     // Anything but "true" is false, as in the reference.
-    let flag = |name| values(query.as_deref(), name).last().is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    match door.control()?.restart(&name, flag("includeTasks"), flag("onlyFailed")).await? {
+    let flag = |name| {
+        values(query.as_deref(), name)
+            .last()
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    };
+    match door
+        .control()?
+        .restart(&name, flag("includeTasks"), flag("onlyFailed"))
+        .await?
+    {
         None => Ok(StatusCode::NO_CONTENT.into_response()),
         Some(status) => Ok(json_answer(StatusCode::ACCEPTED, &status)),
     }
@@ -165,17 +209,24 @@ pub(crate) async fn tasks(State(door): State<Door>, Path(name): Path<String>) ->
     Ok(ok(&door.control()?.tasks(&name)?))
 }
 
-pub(crate) async fn task_status(State(door): State<Door>, Path((name, task)): Path<(String, String)>) -> Answer {
+pub(crate) async fn task_status(
+    State(door): State<Door>,
+    Path((name, task)): Path<(String, String)>,
+) -> Answer {
     Ok(ok(&door.control()?.task_status(&name, task_id(&task)?)?))
 }
 
-pub(crate) async fn restart_task(State(door): State<Door>, Path((name, task)): Path<(String, String)>) -> Answer {
+pub(crate) async fn restart_task(
+    State(door): State<Door>,
+    Path((name, task)): Path<(String, String)>,
+) -> Answer {
     door.control()?.restart_task(&name, task_id(&task)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn task_id(text: &str) -> Result<i32, Failure> {
-    text.parse().map_err(|_| Failure::plain(StatusCode::NOT_FOUND))
+    text.parse()
+        .map_err(|_| Failure::plain(StatusCode::NOT_FOUND))
 }
 
 pub(crate) async fn topics(State(door): State<Door>, Path(name): Path<String>) -> Answer {
@@ -197,12 +248,18 @@ fn tracking(control: &Control) -> Result<(), Failure> {
     if control.topic_tracking() {
         return Ok(());
     }
-    Err(Failure::new(StatusCode::FORBIDDEN, "Topic tracking is disabled."))
+    Err(Failure::new(
+        StatusCode::FORBIDDEN,
+        "Topic tracking is disabled.",
+    ))
 }
 
 /// All values of a query parameter, decoded.
 pub(crate) fn values(query: Option<&str>, name: &str) -> Vec<String> {
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .filter(|(key, _)| decoded(key) == name)
@@ -215,7 +272,9 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -240,7 +299,10 @@ mod tests {
 
     #[test]
     fn a_query_parameter_may_repeat_and_is_decoded() {
-        assert_eq!(values(Some("expand=info&expand=status&x"), "expand"), ["info", "status"]);
+        assert_eq!(
+            values(Some("expand=info&expand=status&x"), "expand"),
+            ["info", "status"]
+        );
         assert_eq!(values(Some("a%20b=c%2Fd+e"), "a b"), ["c/d e"]);
         assert_eq!(values(Some("onlyFailed"), "onlyFailed"), [""]);
         assert!(values(None, "expand").is_empty());

@@ -18,14 +18,22 @@ pub(crate) async fn list(State(door): State<Door>, Path(name): Path<String>) -> 
     Ok(ok(&door.control()?.offsets(&name).await?))
 }
 
-pub(crate) async fn alter(State(door): State<Door>, Path(name): Path<String>, JsonBody(body): JsonBody) -> Answer {
+pub(crate) async fn alter(
+    State(door): State<Door>,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Answer {
     let offsets: ConnectorOffsets = serde_json::from_value(body).map_err(|error| {
         let message = format!("The request body must be {{\"offsets\": [{{\"partition\": {{..}}, \"offset\": {{..}}}}]}}: {error}");
         Failure::bad_request(message).at("$.offsets")
     })?;
-    Ok(ok(&json!({ "message": door.control()?.alter_offsets(&name, offsets).await? })))
+    Ok(ok(
+        &json!({ "message": door.control()?.alter_offsets(&name, offsets).await? }),
+    ))
 }
 
 pub(crate) async fn reset(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    Ok(ok(&json!({ "message": door.control()?.reset_offsets(&name).await? })))
+    Ok(ok(
+        &json!({ "message": door.control()?.reset_offsets(&name).await? }),
+    ))
 }

@@ -35,7 +35,10 @@ pub(crate) async fn server(State(door): State<Door>) -> Answer {
 pub(crate) async fn health(State(door): State<Door>) -> Answer {
     let Some(control) = door.opened() else {
         let message = "Worker is still starting up.";
-        return Ok(json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "starting", "message": message })));
+        return Ok(json_answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({ "status": "starting", "message": message }),
+        ));
     };
     let health = control.health();
     let status = match health.status {
@@ -49,7 +52,9 @@ pub(crate) async fn health(State(door): State<Door>) -> Answer {
 pub(crate) async fn list(State(door): State<Door>, RawQuery(query): RawQuery) -> Answer {
     let asked = values(query.as_deref(), "connectorsOnly");
     // The default is true; anything but "true" is false.
-    let connectors_only = asked.last().is_none_or(|value| value.eq_ignore_ascii_case("true"));
+    let connectors_only = asked
+        .last()
+        .is_none_or(|value| value.eq_ignore_ascii_case("true"));
     Ok(ok(&door.control()?.plugins(connectors_only)))
 }
 
@@ -57,6 +62,13 @@ pub(crate) async fn config(State(door): State<Door>, Path(plugin): Path<String>)
     Ok(ok(&door.control()?.plugin_config(&plugin)?))
 }
 
-pub(crate) async fn validate(State(door): State<Door>, Path(plugin): Path<String>, JsonBody(body): JsonBody) -> Answer {
-    Ok(ok(&door.control()?.validate(&plugin, flat(&body, "$")?).await?))
+pub(crate) async fn validate(
+    State(door): State<Door>,
+    Path(plugin): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    Ok(ok(&door
+        .control()?
+        .validate(&plugin, flat(&body, "$")?)
+        .await?))
 }

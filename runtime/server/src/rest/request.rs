@@ -2,16 +2,20 @@
 
 use super::answer::Failure;
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use longshore_sdk::config::Flat;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The largest body that is read.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How much of a larger body is read before the connection is closed.
+const BODY_BYTES_DRAINED_MAX: usize = 64 * BODY_BYTES_MAX;
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body; read to the end, at most [`BODY_BYTES_MAX`] long.
@@ -23,10 +27,18 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
         let (head, body) = request.into_parts();
         check_type(&head.headers)?;
-        check_length(&head.headers)?;
+        let told = length(&head.headers);
+        // A client that waits for 100-continue sends nothing before: it is answered at once.
+        if told.is_some_and(|told| told > BODY_BYTES_MAX)
+            && head.headers.contains_key(header::EXPECT)
+        {
+            return Err(too_large());
+        }
         let bytes = read(body).await?;
         if bytes.is_empty() {
-            return Err(Failure::bad_request("The request has no body: send a JSON object."));
+            return Err(Failure::bad_request(
+                "The request has no body: send a JSON object.",
+            ));
         }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Failure::bad_request(format!("The request body is not valid JSON: {error}"))
@@ -35,7 +47,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
@@ -43,29 +58,55 @@ fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
-fn check_length(headers: &HeaderMap) -> Result<(), Failure> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match length {
-        Some(length) if length > BODY_BYTES_MAX as u64 => Err(too_large()),
-        _ => Ok(()),
-    }
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn too_large() -> Failure {
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The request body is larger than {BODY_BYTES_MAX} bytes."))
+    Failure::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("The request body is larger than {BODY_BYTES_MAX} bytes."),
+    )
 }
 
-async fn read(body: Body) -> Result<bytes::Bytes, Failure> {
-    match tokio::time::timeout(BODY_WAIT_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit")) => {
-            Err(too_large())
+async fn read(body: Body) -> Result<Bytes, Failure> {
+    tokio::time::timeout(BODY_WAIT_MAX, collect(body))
+        .await
+        .unwrap_or_else(|_| {
+            let seconds = BODY_WAIT_MAX.as_secs();
+            let message = format!("The request body did not arrive within {seconds} seconds.");
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, message))
+        })
+}
+
+/// Keeps at most [`BODY_BYTES_MAX`] (I6). The rest of a larger body is read and thrown away, up to a limit: a client that is still sending
+/// when its connection closes would see a reset instead of the answer.
+async fn collect(body: Body) -> Result<Bytes, Failure> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut seen) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            Failure::bad_request(format!("The request body could not be read: {error}"))
+        })?;
+        seen += chunk.len();
+        if seen > BODY_BYTES_DRAINED_MAX {
+            break;
         }
-        Ok(Err(error)) => Err(Failure::bad_request(format!("The request body could not be read: {error}"))),
-        Err(_) => Err(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("The request body did not arrive within {} seconds.", BODY_WAIT_MAX.as_secs()),
-        )),
+        if seen <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&chunk);
+        } else {
+            kept = BytesMut::new();
+        }
+    }
+    if seen > BODY_BYTES_MAX {
+        Err(too_large())
+    } else {
+        Ok(kept.freeze())
     }
 }
 
@@ -90,13 +131,20 @@ pub(crate) fn flat(value: &Value, path: &str) -> Result<Flat, Failure> {
 
 /// A patch of a config: null removes a key.
 pub(crate) fn patch(value: &Value) -> Result<BTreeMap<String, Option<String>>, Failure> {
-    object(value, "$")?.iter().map(|(key, value)| Ok((key.clone(), scalar(value, "$", key)?))).collect()
+    object(value, "$")?
+        .iter()
+        .map(|(key, value)| Ok((key.clone(), scalar(value, "$", key)?)))
+        .collect()
 }
 
 /// An object, or an error that names the JSON path.
 pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, Failure> {
     value.as_object().ok_or_else(|| {
-        Failure::bad_request(format!("{path} must be a JSON object, not {}.", shape(value))).at(path)
+        Failure::bad_request(format!(
+            "{path} must be a JSON object, not {}.",
+            shape(value)
+        ))
+        .at(path)
     })
 }
 

@@ -1,12 +1,12 @@
 //! Which path leads where, and what holds for all of them.
 
-use super::{Door, answer::Failure, connectors, offsets, plugins};
+use super::{Cors, Door, answer::Failure, connectors, cors::cors, offsets, plugins};
 use crate::exposition;
 use axum::{
     Router,
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -17,16 +17,26 @@ use tower::{Layer, util::MapRequestLayer};
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(90);
 
 /// All routes of the API.
-pub(crate) fn routes(door: Door) -> Router {
-    let metrics = Router::new().route("/metrics", get(exposition::metrics)).with_state(door.metrics.clone());
+pub(crate) fn routes(door: Door, origins: Cors) -> Router {
+    let metrics = Router::new()
+        .route("/metrics", get(exposition::metrics))
+        .with_state(door.metrics.clone());
     let api = Router::new()
         .route("/", get(plugins::server))
         .route("/health", get(plugins::health))
-        .route("/connectors", get(connectors::list).post(connectors::create))
-        .route("/connectors/{name}", get(connectors::info).delete(connectors::delete))
+        .route(
+            "/connectors",
+            get(connectors::list).post(connectors::create),
+        )
+        .route(
+            "/connectors/{name}",
+            get(connectors::info).delete(connectors::delete),
+        )
         .route(
             "/connectors/{name}/config",
-            get(connectors::config).put(connectors::put_config).patch(connectors::patch_config),
+            get(connectors::config)
+                .put(connectors::put_config)
+                .patch(connectors::patch_config),
         )
         .route("/connectors/{name}/status", get(connectors::status))
         .route("/connectors/{name}/pause", put(connectors::pause))
@@ -34,19 +44,37 @@ pub(crate) fn routes(door: Door) -> Router {
         .route("/connectors/{name}/stop", put(connectors::stop))
         .route("/connectors/{name}/restart", post(connectors::restart))
         .route("/connectors/{name}/tasks", get(connectors::tasks))
-        .route("/connectors/{name}/tasks/{task}/status", get(connectors::task_status))
-        .route("/connectors/{name}/tasks/{task}/restart", post(connectors::restart_task))
+        .route(
+            "/connectors/{name}/tasks/{task}/status",
+            get(connectors::task_status),
+        )
+        .route(
+            "/connectors/{name}/tasks/{task}/restart",
+            post(connectors::restart_task),
+        )
         .route("/connectors/{name}/topics", get(connectors::topics))
-        .route("/connectors/{name}/topics/reset", put(connectors::topics_reset))
-        .route("/connectors/{name}/offsets", get(offsets::list).patch(offsets::alter).delete(offsets::reset))
+        .route(
+            "/connectors/{name}/topics/reset",
+            put(connectors::topics_reset),
+        )
+        .route(
+            "/connectors/{name}/offsets",
+            get(offsets::list)
+                .patch(offsets::alter)
+                .delete(offsets::reset),
+        )
         .route("/connector-plugins", get(plugins::list))
         .route("/connector-plugins/{plugin}/config", get(plugins::config))
-        .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
+        .route(
+            "/connector-plugins/{plugin}/config/validate",
+            put(plugins::validate),
+        )
         .with_state(door)
         .merge(metrics)
         .fallback(async || Failure::plain(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Failure::plain(StatusCode::METHOD_NOT_ALLOWED))
-        .layer(from_fn(guard));
+        .layer(from_fn(guard))
+        .layer(from_fn_with_state(origins, cors));
     // Paths are mended before routing: a layer of the inner router would come too late.
     Router::new().fallback_service(MapRequestLayer::new(without_trailing_slash).layer(api))
 }
@@ -91,7 +119,10 @@ async fn guard(request: Request, next: Next) -> Response {
         }
         Err(_) => Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("Request timed out after {} seconds; it may still be carried out.", REQUEST_WAIT_MAX.as_secs()),
+            format!(
+                "Request timed out after {} seconds; it may still be carried out.",
+                REQUEST_WAIT_MAX.as_secs()
+            ),
         )
         .into_response(),
     }
@@ -106,7 +137,11 @@ fn options() -> Response {
 
 /// Whether the client takes JSON. No header takes everything.
 fn takes_json(headers: &HeaderMap) -> bool {
-    let mut accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    let mut accepts = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .peekable();
     if accepts.peek().is_none() {
         return true;
     }

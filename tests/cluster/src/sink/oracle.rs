@@ -40,7 +40,12 @@ struct State {
 }
 
 fn entries(offsets: &TopicOffsets) -> impl Iterator<Item = Place> {
-    offsets.iter().map(|(at, offset)| (u64::try_from(at.partition).expect("a partition"), u64::try_from(*offset).expect("an offset")))
+    offsets.iter().map(|(at, offset)| {
+        (
+            u64::try_from(at.partition).expect("a partition"),
+            u64::try_from(*offset).expect("an offset"),
+        )
+    })
 }
 
 impl World {
@@ -52,7 +57,12 @@ impl World {
                 bus.append(TOPIC, usize::try_from(partition).expect("few"), record);
             }
         }
-        let world = Arc::new(Self { bus: bus.clone(), keeps, queue, state: Mutex::default() });
+        let world = Arc::new(Self {
+            bus: bus.clone(),
+            keeps,
+            queue,
+            state: Mutex::default(),
+        });
         let weak: Weak<Self> = Arc::downgrade(&world);
         bus.watch_commits(move |_, offsets| {
             if let Some(world) = weak.upgrade() {
@@ -91,9 +101,12 @@ impl World {
             for (partition, upto) in entries(offsets) {
                 let before = state.committed.get(&partition).copied().unwrap_or(0);
                 if upto < before {
-                    found.push(format!("partition {partition} went back from {before} to {upto}"));
+                    found.push(format!(
+                        "partition {partition} went back from {before} to {upto}"
+                    ));
                 }
-                let missing = (before..upto).find(|number| !self.settled(&state, (partition, *number)));
+                let missing =
+                    (before..upto).find(|number| !self.settled(&state, (partition, *number)));
                 if let Some(number) = missing {
                     found.push(format!("I1, I3: partition {partition} is committed up to {upto}, and {number} ({:?}) is not done", fate(partition, number)));
                 }
@@ -114,7 +127,10 @@ impl World {
         let seen = self.state().letters_seen;
         let (letters, len) = self.bus.look(QUEUE, |partitions| {
             let log = partitions.first().map_or(&[][..], Vec::as_slice);
-            let new: Vec<Place> = log[seen..].iter().map(|stored| parse(&stored.record.value)).collect();
+            let new: Vec<Place> = log[seen..]
+                .iter()
+                .map(|stored| parse(&stored.record.value))
+                .collect();
             (new, log.len())
         });
         let mut state = self.state();
@@ -128,7 +144,10 @@ impl World {
         }
         self.read_letters();
         for (partition, upto) in entries(upto) {
-            let missing = refused.range((partition, 0)..(partition, upto)).find(|place| !self.state().letters.contains(place)).copied();
+            let missing = refused
+                .range((partition, 0)..(partition, upto))
+                .find(|place| !self.state().letters.contains(place))
+                .copied();
             self.require(missing.is_none(), || format!("I1: flush up to {partition}:{upto} before the dead letter of {missing:?} is acknowledged"));
         }
     }
@@ -139,11 +158,20 @@ impl World {
         entry.1 += 1;
         *entry
     }
-    pub(super) fn compare_and_set(&self, upto: &TopicOffsets, epochs: &BTreeMap<u64, u64>) -> Result<()> {
+    pub(super) fn compare_and_set(
+        &self,
+        upto: &TopicOffsets,
+        epochs: &BTreeMap<u64, u64>,
+    ) -> Result<()> {
         let mut state = self.state();
-        let mine = |(partition, _): Place| state.ledger.get(&partition).map(|entry| entry.1) == epochs.get(&partition).copied();
+        let mine = |(partition, _): Place| {
+            state.ledger.get(&partition).map(|entry| entry.1) == epochs.get(&partition).copied()
+        };
         if !entries(upto).all(mine) {
-            return Err(Error::fenced("flush", "another task has claimed the partition"));
+            return Err(Error::fenced(
+                "flush",
+                "another task has claimed the partition",
+            ));
         }
         for (partition, upto) in entries(upto) {
             let entry = state.ledger.entry(partition).or_default();
@@ -164,20 +192,44 @@ impl World {
     }
     /// For the report of a failure.
     pub(super) fn describe(&self) -> String {
-        let owners = (self.bus.owners(GROUP), self.bus.members(GROUP));
+        let owners = (
+            self.bus.owners(GROUP),
+            self.bus.wanted(GROUP),
+            self.bus.members(GROUP),
+        );
         let state = self.state();
-        format!("keeps offsets: {}, committed {:?}, ledger {:?}, owners {owners:?}", self.keeps, state.committed, state.ledger)
+        format!(
+            "keeps offsets: {}, committed {:?}, ledger {:?}, owners {owners:?}",
+            self.keeps, state.committed, state.ledger
+        )
     }
     pub(super) fn verify(&self, tally: &mut Tally) {
         self.read_letters();
         let state = self.state();
         assert!(state.breaches.is_empty(), "{}", state.breaches.join("\n"));
-        for place in (0..PARTITIONS).flat_map(|partition| (0..EACH).map(move |number| (partition, number))) {
-            let (fate, times, letter) = (fate(place.0, place.1), state.durable.get(&place).copied().unwrap_or(0), state.letters.contains(&place));
-            assert_eq!(times > 0, fate == Fate::Good, "{place:?} ({fate:?}) is {times} times in the target");
-            assert!(!self.keeps || times <= 1, "exactly once: {place:?} is {times} times in the target");
+        for place in
+            (0..PARTITIONS).flat_map(|partition| (0..EACH).map(move |number| (partition, number)))
+        {
+            let (fate, times, letter) = (
+                fate(place.0, place.1),
+                state.durable.get(&place).copied().unwrap_or(0),
+                state.letters.contains(&place),
+            );
+            assert_eq!(
+                times > 0,
+                fate == Fate::Good,
+                "{place:?} ({fate:?}) is {times} times in the target"
+            );
+            assert!(
+                !self.keeps || times <= 1,
+                "exactly once: {place:?} is {times} times in the target"
+            );
             let bad = matches!(fate, Fate::Refused | Fate::Rejected);
-            assert_eq!(letter, bad && self.queue, "{place:?} ({fate:?}) in the dead letter queue");
+            assert_eq!(
+                letter,
+                bad && self.queue,
+                "{place:?} ({fate:?}) in the dead letter queue"
+            );
             tally.records += 1;
             tally.duplicates += times.saturating_sub(1);
         }
@@ -186,7 +238,11 @@ impl World {
         assert_eq!(committed, usize::try_from(PARTITIONS).expect("few"));
         for partition in 0..PARTITIONS {
             let at = TopicPartition::new(TOPIC, i32::try_from(partition).expect("few"));
-            assert_eq!(state.committed.get(&partition), Some(&EACH), "{GROUP} has not read {at}");
+            assert_eq!(
+                state.committed.get(&partition),
+                Some(&EACH),
+                "{GROUP} has not read {at}"
+            );
         }
     }
 }

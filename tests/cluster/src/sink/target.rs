@@ -26,27 +26,47 @@ pub(super) struct Target {
 }
 
 fn place(record: &SinkRecord) -> Place {
-    (u64::try_from(record.at.partition).expect("a partition"), u64::try_from(record.at.offset).expect("an offset"))
+    (
+        u64::try_from(record.at.partition).expect("a partition"),
+        u64::try_from(record.at.offset).expect("an offset"),
+    )
 }
 
 fn numbers(at: &[TopicPartition]) -> impl Iterator<Item = u64> {
-    at.iter().map(|at| u64::try_from(at.partition).expect("a partition"))
+    at.iter()
+        .map(|at| u64::try_from(at.partition).expect("a partition"))
 }
 
 impl Target {
     pub(super) fn open(world: Arc<World>, faults: Arc<Faults>, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { world, faults, rng, buffer: Vec::new(), refused: BTreeSet::new(), told: BTreeMap::new(), epochs: BTreeMap::new(), broken: false }
+        Self {
+            world,
+            faults,
+            rng,
+            buffer: Vec::new(),
+            refused: BTreeSet::new(),
+            told: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            broken: false,
+        }
     }
     /// What was answered for does not come again, and nothing is left out.
     fn check_order(&self, batch: &[SinkRecord]) {
         let mut last = self.told.clone();
         for (partition, offset) in batch.iter().map(place) {
-            let Some(before) = last.insert(partition, offset) else { continue };
-            self.world.require(before < offset, || format!("taken: {partition}:{offset} came again after {before}"));
+            let Some(before) = last.insert(partition, offset) else {
+                continue;
+            };
+            self.world.require(before < offset, || {
+                format!("taken: {partition}:{offset} came again after {before}")
+            });
             let mut between = before + 1..offset;
-            let skipped = between.find(|number| matches!(fate(partition, *number), Fate::Good | Fate::Rejected));
-            self.world.require(skipped.is_none(), || format!("skipped: put went from {partition}:{before} to {offset}"));
+            let skipped = between
+                .find(|number| matches!(fate(partition, *number), Fate::Good | Fate::Rejected));
+            self.world.require(skipped.is_none(), || {
+                format!("skipped: put went from {partition}:{before} to {offset}")
+            });
         }
     }
     /// Takes records; answers the indices of those it refuses.
@@ -59,15 +79,23 @@ impl Target {
                 Fate::Good => self.buffer.push(place),
                 Fate::Rejected => {
                     self.refused.insert(place);
-                    refused.push(Refused { index, error: Error::data("put", "the target does not want it") });
+                    refused.push(Refused {
+                        index,
+                        error: Error::data("put", "the target does not want it"),
+                    });
                 }
-                Fate::Dropped | Fate::Refused => self.world.breach(format!("{place:?} was to be left out before put")),
+                Fate::Dropped | Fate::Refused => self
+                    .world
+                    .breach(format!("{place:?} was to be left out before put")),
             }
         }
         refused
     }
     fn goods(batch: &[SinkRecord]) -> impl Iterator<Item = Place> {
-        batch.iter().map(place).filter(|place| fate(place.0, place.1) == Fate::Good)
+        batch
+            .iter()
+            .map(place)
+            .filter(|place| fate(place.0, place.1) == Fate::Good)
     }
     fn forget(&mut self, at: &[TopicPartition]) {
         for partition in numbers(at) {
@@ -93,7 +121,8 @@ impl Sink for Target {
         Ok(self.world.keeps.then_some(starts))
     }
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<Vec<Refused>> {
-        self.world.require(!batch.is_empty(), || "put was given nothing".to_owned());
+        self.world
+            .require(!batch.is_empty(), || "put was given nothing".to_owned());
         self.check_order(batch);
         tokio::time::sleep(Duration::from_micros(self.rng.random_range(100..3000))).await;
         let after = self.faults.before(At::Put, "put").await?;
@@ -105,7 +134,10 @@ impl Sink for Target {
             after.finish("put").await?;
         }
         // What is refused cannot be told together with an error, so a partial put ends before it.
-        let clean = batch.iter().take_while(|record| fate(place(record).0, place(record).1) == Fate::Good).count();
+        let clean = batch
+            .iter()
+            .take_while(|record| fate(place(record).0, place(record).1) == Fate::Good)
+            .count();
         if clean > 1 && self.rng.random_bool(0.1) {
             let taken = self.rng.random_range(1..clean);
             self.take(&batch[..taken]);
@@ -114,7 +146,9 @@ impl Sink for Target {
         Ok(self.take(batch))
     }
     async fn flush(&mut self, upto: &TopicOffsets) -> Result<TopicOffsets> {
-        self.world.require(!self.broken, || "flush was called again after it had failed".to_owned());
+        self.world.require(!self.broken, || {
+            "flush was called again after it had failed".to_owned()
+        });
         self.world.check_letters(&self.refused, upto);
         let flushed = self.try_flush(upto).await;
         if flushed.is_err() {
@@ -140,13 +174,18 @@ impl Target {
         } else if self.rng.random_bool(0.2) {
             // Some targets hold a partition back until its file is full.
             let partition = self.rng.random_range(0..super::PARTITIONS);
-            held = self.buffer.extract_if(.., |place| place.0 == partition).collect();
+            held = self
+                .buffer
+                .extract_if(.., |place| place.0 == partition)
+                .collect();
             durable.retain(|at, _| u64::try_from(at.partition) != Ok(partition));
         }
-        self.world.make_durable(std::mem::replace(&mut self.buffer, held));
+        self.world
+            .make_durable(std::mem::replace(&mut self.buffer, held));
         after.finish("flush").await?;
         for at in durable.keys() {
-            self.refused.retain(|place| Ok(place.0) != u64::try_from(at.partition));
+            self.refused
+                .retain(|place| Ok(place.0) != u64::try_from(at.partition));
         }
         Ok(durable)
     }

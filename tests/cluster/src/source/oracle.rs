@@ -51,32 +51,52 @@ impl OffsetStore for Store {
 
 fn entries(offsets: &Offsets) -> Vec<(u64, u64)> {
     let lanes = (0..LANES).filter_map(|lane| offsets.get(&name(lane)).map(|offset| (lane, offset)));
-    let number = |offset: &longshore_sdk::Offset| offset.parse::<BTreeMap<String, u64>>().expect("an offset of ours")["at"];
+    let number = |offset: &longshore_sdk::Offset| {
+        offset
+            .parse::<BTreeMap<String, u64>>()
+            .expect("an offset of ours")["at"]
+    };
     lanes.map(|(lane, offset)| (lane, number(offset))).collect()
 }
 
 impl World {
     pub(super) fn new(bus: MemoryBus, faults: Arc<Faults>) -> Arc<Self> {
-        Arc::new(Self { bus, faults, state: Mutex::default() })
+        Arc::new(Self {
+            bus,
+            faults,
+            state: Mutex::default(),
+        })
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub(super) fn resume(&self) -> Vec<u64> {
         let state = self.state();
-        (0..LANES).map(|lane| state.stored.get(&lane).copied().unwrap_or(0)).collect()
+        (0..LANES)
+            .map(|lane| state.stored.get(&lane).copied().unwrap_or(0))
+            .collect()
     }
     pub(super) fn check_not_forgotten(&self, lane: u64, next: u64) {
         let forgotten = self.state().forgotten.get(&lane).copied().unwrap_or(0);
-        assert!(next >= forgotten, "I2: the upstream forgot {lane}:{next}..{forgotten}, and it is needed again");
+        assert!(
+            next >= forgotten,
+            "I2: the upstream forgot {lane}:{next}..{forgotten}, and it is needed again"
+        );
     }
     /// I2 at the source: only stored offsets come here.
     pub(super) fn forget(&self, offsets: &Offsets) {
         let mut state = self.state();
         for (lane, upto) in entries(offsets) {
             let stored = state.stored.get(&lane).copied().unwrap_or(0);
-            assert!(upto <= stored, "I2: the source may forget lane {lane} up to {upto}, and only {stored} is stored");
-            state.forgotten.entry(lane).and_modify(|at| *at = upto.max(*at)).or_insert(upto);
+            assert!(
+                upto <= stored,
+                "I2: the source may forget lane {lane} up to {upto}, and only {stored} is stored"
+            );
+            state
+                .forgotten
+                .entry(lane)
+                .and_modify(|at| *at = upto.max(*at))
+                .or_insert(upto);
         }
     }
     /// I1 at the store: everything before an offset is there, or left out on purpose, at this instant.
@@ -85,11 +105,18 @@ impl World {
         self.look(&mut state);
         for (lane, upto) in entries(offsets) {
             for number in state.stored.get(&lane).copied().unwrap_or(0)..upto {
-                let there = fate(lane, number) != Fate::Good || state.delivered.contains(&(lane, number));
-                assert!(there, "I1: lane {lane} is stored up to {upto}, and {lane}:{number} is not delivered");
+                let there =
+                    fate(lane, number) != Fate::Good || state.delivered.contains(&(lane, number));
+                assert!(
+                    there,
+                    "I1: lane {lane} is stored up to {upto}, and {lane}:{number} is not delivered"
+                );
             }
             let before = state.stored.insert(lane, upto).unwrap_or(0);
-            assert!(upto >= before, "lane {lane} went back from {before} to {upto}");
+            assert!(
+                upto >= before,
+                "lane {lane} went back from {before} to {upto}"
+            );
             state.checks += 1;
         }
     }
@@ -101,8 +128,15 @@ impl World {
                 for stored in &log[state.seen[at]..] {
                     let (lane, number) = parse(&stored.record.value);
                     let last = state.last.insert((stored.producer, lane), number);
-                    assert!(last.is_none_or(|last| last < number), "order: {lane}:{number} came after {last:?}");
-                    assert_eq!(fate(lane, number), Fate::Good, "{lane}:{number} was to be left out");
+                    assert!(
+                        last.is_none_or(|last| last < number),
+                        "order: {lane}:{number} came after {last:?}"
+                    );
+                    assert_eq!(
+                        fate(lane, number),
+                        Fate::Good,
+                        "{lane}:{number} was to be left out"
+                    );
                     state.delivered.insert((lane, number));
                     state.writes += 1;
                 }
@@ -119,7 +153,10 @@ impl World {
         self.look(&mut state);
         for lane in 0..LANES {
             for number in (0..EACH).filter(|number| fate(lane, *number) == Fate::Good) {
-                assert!(state.delivered.contains(&(lane, number)), "lost: {lane}:{number}");
+                assert!(
+                    state.delivered.contains(&(lane, number)),
+                    "lost: {lane}:{number}"
+                );
                 tally.records += 1;
             }
         }

@@ -3,7 +3,9 @@
 use super::{EACH, LANES, TOPIC, oracle::World};
 use crate::rules::{Fate, fate, text};
 use longshore_kit::faults::{At, Faults};
-use longshore_sdk::{Datum, Error, Offset, Offsets, Partition, Record, Result, Source, SourceRecord};
+use longshore_sdk::{
+    Datum, Error, Offset, Offsets, Partition, Record, Result, Source, SourceRecord,
+};
 use std::{sync::Arc, time::Duration};
 
 /// The most records of one lane in one poll.
@@ -23,7 +25,12 @@ pub(super) fn name(lane: u64) -> Partition {
 
 impl Upstream {
     pub(super) fn open(world: Arc<World>, faults: Arc<Faults>, ends: bool) -> Self {
-        Self { next: world.resume(), world, faults, ends }
+        Self {
+            next: world.resume(),
+            world,
+            faults,
+            ends,
+        }
     }
 }
 
@@ -63,5 +70,9 @@ fn record(lane: u64, number: u64) -> SourceRecord {
         // The broker has no such partition.
         record.partition = Some(99);
     }
-    SourceRecord { record, lane: name(lane), offset: Offset::counter("at", number + 1) }
+    SourceRecord {
+        record,
+        lane: name(lane),
+        offset: Offset::counter("at", number + 1),
+    }
 }

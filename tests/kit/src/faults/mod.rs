@@ -102,7 +102,13 @@ impl Faults {
     /// Random faults: the same seed and the same calls give the same faults.
     pub fn seeded(seed: u64, rates: impl IntoIterator<Item = (At, Rates)>) -> Arc<Self> {
         let rates = rates.into_iter().collect();
-        let plan = Plan { rng: StdRng::seed_from_u64(seed), rates, script: BTreeMap::new(), calls: BTreeMap::new(), injected: 0 };
+        let plan = Plan {
+            rng: StdRng::seed_from_u64(seed),
+            rates,
+            script: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            injected: 0,
+        };
         Arc::new(Self(Mutex::new(plan)))
     }
     /// Lets `skip` more calls pass at `at`, then strikes once.
@@ -139,8 +145,14 @@ impl Faults {
                 tokio::time::sleep(time).await;
                 Ok(After::Tell)
             }
-            Some(Fault::Refuse | Fault::Silence) => Err(Error::transient(op, "refused by the fault plan")),
-            Some(Fault::Throttle(time)) => Err(Error::new(ErrorKind::Throttled(Some(time)), op, "throttled by the fault plan")),
+            Some(Fault::Refuse | Fault::Silence) => {
+                Err(Error::transient(op, "refused by the fault plan"))
+            }
+            Some(Fault::Throttle(time)) => Err(Error::new(
+                ErrorKind::Throttled(Some(time)),
+                op,
+                "throttled by the fault plan",
+            )),
             Some(Fault::FailAfterWrite) => Ok(After::Deny),
             Some(Fault::LoseReply(time)) => Ok(After::Hang(time)),
         }
@@ -155,10 +167,16 @@ impl After {
     pub async fn finish(self, op: &'static str) -> Result<()> {
         match self {
             Self::Tell => Ok(()),
-            Self::Deny => Err(Error::transient(op, "failed after the write, by the fault plan")),
+            Self::Deny => Err(Error::transient(
+                op,
+                "failed after the write, by the fault plan",
+            )),
             Self::Hang(time) => {
                 tokio::time::sleep(time).await;
-                Err(Error::transient(op, "the reply was lost, by the fault plan"))
+                Err(Error::transient(
+                    op,
+                    "the reply was lost, by the fault plan",
+                ))
             }
         }
     }
@@ -177,7 +195,9 @@ impl Plan {
     fn random(&mut self, at: At) -> Option<Fault> {
         let rates = *self.rates.get(&at)?;
         let mut dice = self.rng.random_range(0..1000u32);
-        let longest = u64::try_from(rates.time_max.as_micros()).unwrap_or(u64::MAX).max(1);
+        let longest = u64::try_from(rates.time_max.as_micros())
+            .unwrap_or(u64::MAX)
+            .max(1);
         let time = Duration::from_micros(self.rng.random_range(0..=longest));
         let table = [
             (rates.refuse, Fault::Refuse),
@@ -203,7 +223,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_faults() {
-        let rates = Rates { refuse: 100, hold: 100, time_max: Duration::from_millis(5), ..Rates::default() };
+        let rates = Rates {
+            refuse: 100,
+            hold: 100,
+            time_max: Duration::from_millis(5),
+            ..Rates::default()
+        };
         let run = |seed| {
             let faults = Faults::seeded(seed, [(At::Put, rates)]);
             let drawn: Vec<_> = (0..200).map(|_| faults.next(At::Put)).collect();
@@ -219,7 +244,21 @@ mod tests {
         let faults = Faults::none();
         faults.next(At::Put);
         faults.script(At::Put, 1, Fault::Refuse);
-        assert_eq!([faults.next(At::Put), faults.next(At::Put), faults.next(At::Put)], [None, Some(Fault::Refuse), None]);
-        assert_eq!((faults.injected(), faults.calls(At::Put), faults.next(At::Flush)), (1, 4, None));
+        assert_eq!(
+            [
+                faults.next(At::Put),
+                faults.next(At::Put),
+                faults.next(At::Put)
+            ],
+            [None, Some(Fault::Refuse), None]
+        );
+        assert_eq!(
+            (
+                faults.injected(),
+                faults.calls(At::Put),
+                faults.next(At::Flush)
+            ),
+            (1, 4, None)
+        );
     }
 }

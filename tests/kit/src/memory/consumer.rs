@@ -36,7 +36,16 @@ impl MemoryConsumer {
             group.even_out();
         }
         bus.changed();
-        Self { bus, group: spec.group, me, positions: BTreeMap::new(), unstarted: Vec::new(), releasing: Vec::new(), paused: false, left: false }
+        Self {
+            bus,
+            group: spec.group,
+            me,
+            positions: BTreeMap::new(),
+            unstarted: Vec::new(),
+            releasing: Vec::new(),
+            paused: false,
+            left: false,
+        }
     }
     fn event(&mut self) -> Option<Polled> {
         let mut state = self.bus.state();
@@ -56,7 +65,8 @@ impl MemoryConsumer {
                 Polled::Revoked(at)
             }
             News::Lost(at) => {
-                self.positions.retain(|partition, _| !at.contains(partition));
+                self.positions
+                    .retain(|partition, _| !at.contains(partition));
                 self.unstarted.retain(|partition| !at.contains(partition));
                 Polled::Lost(at)
             }
@@ -69,11 +79,18 @@ impl MemoryConsumer {
         }
         let state = self.bus.state();
         for (at, position) in &mut self.positions {
-            let log = state.topics.get(&*at.topic).and_then(|logs| logs.get(usize::try_from(at.partition).ok()?));
+            let log = state
+                .topics
+                .get(&*at.topic)
+                .and_then(|logs| logs.get(usize::try_from(at.partition).ok()?));
             let Some(log) = log else { continue };
             let from = usize::try_from(*position).unwrap_or(0).min(log.len());
             for stored in log[from..].iter().take(RUN_MAX) {
-                let place = TopicOffset { topic: at.topic.clone(), partition: at.partition, offset: *position };
+                let place = TopicOffset {
+                    topic: at.topic.clone(),
+                    partition: at.partition,
+                    offset: *position,
+                };
                 *position += 1;
                 let mut record = stored.record.clone();
                 record.partition = Some(at.partition);
@@ -122,8 +139,10 @@ impl Consumer for MemoryConsumer {
     }
     fn release(&mut self) -> Boxed<'_, Result<()>> {
         let going = std::mem::take(&mut self.releasing);
-        self.positions.retain(|partition, _| !going.contains(partition));
-        self.unstarted.retain(|partition| !going.contains(partition));
+        self.positions
+            .retain(|partition, _| !going.contains(partition));
+        self.unstarted
+            .retain(|partition| !going.contains(partition));
         if let Some(group) = self.bus.state().groups.get_mut(&self.group) {
             group.release(self.me, &going);
         }
@@ -156,8 +175,15 @@ impl Consumer for MemoryConsumer {
     fn lag(&self) -> Vec<Lag> {
         let state = self.bus.state();
         let positions = self.positions.iter().filter_map(|(at, position)| {
-            let log = state.topics.get(&*at.topic)?.get(usize::try_from(at.partition).ok()?)?;
-            Some(Lag { at: at.clone(), position: *position, end: i64::try_from(log.len()).ok()? })
+            let log = state
+                .topics
+                .get(&*at.topic)?
+                .get(usize::try_from(at.partition).ok()?)?;
+            Some(Lag {
+                at: at.clone(),
+                position: *position,
+                end: i64::try_from(log.len()).ok()?,
+            })
         });
         positions.collect()
     }

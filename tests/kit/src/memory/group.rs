@@ -37,15 +37,29 @@ impl Group {
         self.members.keys().copied().collect()
     }
     pub(super) fn join(&mut self, member: MemberId, subscription: Subscription) {
-        self.members.insert(member, Member { subscription, lost: Vec::new(), out: false });
+        self.members.insert(
+            member,
+            Member {
+                subscription,
+                lost: Vec::new(),
+                out: false,
+            },
+        );
     }
     pub(super) fn leave(&mut self, member: MemberId) {
         self.members.remove(&member);
         self.owner.retain(|_, owner| *owner != member);
         self.wanted.retain(|_, wanted| *wanted != member);
     }
+    pub(super) fn give(&mut self, at: &TopicPartition, member: MemberId) {
+        if self.members.contains_key(&member) {
+            self.wanted.insert(at.clone(), member);
+        }
+    }
     pub(super) fn evict(&mut self, member: MemberId) {
-        let Some(evicted) = self.members.get_mut(&member) else { return };
+        let Some(evicted) = self.members.get_mut(&member) else {
+            return;
+        };
         let owned = self.owner.iter().filter(|(_, owner)| **owner == member);
         evicted.lost.extend(owned.map(|(at, _)| at.clone()));
         evicted.out = true;
@@ -53,18 +67,30 @@ impl Group {
         self.wanted.retain(|_, wanted| *wanted != member);
     }
     pub(super) fn subscription(&self, member: MemberId) -> Option<Subscription> {
-        self.members.get(&member).map(|member| member.subscription.clone())
+        self.members
+            .get(&member)
+            .map(|member| member.subscription.clone())
     }
     /// Spreads what nobody is meant to own over the members that are in; takes from the richest for one that has nothing.
     pub(super) fn balance(&mut self, partitions: &[TopicPartition]) {
-        let present: Vec<MemberId> = self.members.iter().filter(|(_, member)| !member.out).map(|(id, _)| *id).collect();
+        let present: Vec<MemberId> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.out)
+            .map(|(id, _)| *id)
+            .collect();
         if present.is_empty() {
             return;
         }
-        let load = |wanted: &BTreeMap<TopicPartition, MemberId>, id: MemberId| wanted.values().filter(|owner| **owner == id).count();
+        let load = |wanted: &BTreeMap<TopicPartition, MemberId>, id: MemberId| {
+            wanted.values().filter(|owner| **owner == id).count()
+        };
         for at in partitions {
             if !self.wanted.contains_key(at) {
-                let poorest = present.iter().copied().min_by_key(|id| load(&self.wanted, *id));
+                let poorest = present
+                    .iter()
+                    .copied()
+                    .min_by_key(|id| load(&self.wanted, *id));
                 self.wanted.extend(poorest.map(|id| (at.clone(), id)));
             }
         }
@@ -74,13 +100,24 @@ impl Group {
         loop {
             let mut loads: Vec<(usize, MemberId)> = Vec::new();
             for (id, _) in self.members.iter().filter(|(_, member)| !member.out) {
-                loads.push((self.wanted.values().filter(|owner| *owner == id).count(), *id));
+                loads.push((
+                    self.wanted.values().filter(|owner| *owner == id).count(),
+                    *id,
+                ));
             }
-            let (Some(poor), Some(rich)) = (loads.iter().min().copied(), loads.iter().max().copied()) else { return };
+            let (Some(poor), Some(rich)) =
+                (loads.iter().min().copied(), loads.iter().max().copied())
+            else {
+                return;
+            };
             if rich.0 < poor.0 + 2 {
                 return;
             }
-            let moved = self.wanted.iter().find(|(_, owner)| **owner == rich.1).map(|(at, _)| at.clone());
+            let moved = self
+                .wanted
+                .iter()
+                .find(|(_, owner)| **owner == rich.1)
+                .map(|(at, _)| at.clone());
             self.wanted.extend(moved.map(|at| (at, poor.1)));
         }
     }
@@ -91,19 +128,33 @@ impl Group {
             return Some(News::Lost(std::mem::take(&mut known.lost)));
         }
         known.out = false;
-        let to_go: Vec<_> = self.owner.iter().filter(|(at, owner)| **owner == member && self.wanted.get(*at) != Some(&member)).map(|(at, _)| at.clone()).collect();
+        let to_go: Vec<_> = self
+            .owner
+            .iter()
+            .filter(|(at, owner)| **owner == member && self.wanted.get(*at) != Some(&member))
+            .map(|(at, _)| at.clone())
+            .collect();
         if !to_go.is_empty() {
             return Some(News::Revoked(to_go));
         }
-        let to_come: Vec<_> = self.wanted.iter().filter(|(at, wanted)| **wanted == member && !self.owner.contains_key(*at)).map(|(at, _)| at.clone()).collect();
-        self.owner.extend(to_come.iter().map(|at| (at.clone(), member)));
+        let to_come: Vec<_> = self
+            .wanted
+            .iter()
+            .filter(|(at, wanted)| **wanted == member && !self.owner.contains_key(*at))
+            .map(|(at, _)| at.clone())
+            .collect();
+        self.owner
+            .extend(to_come.iter().map(|at| (at.clone(), member)));
         (!to_come.is_empty()).then_some(News::Assigned(to_come))
     }
     pub(super) fn release(&mut self, member: MemberId, at: &[TopicPartition]) {
-        self.owner.retain(|partition, owner| *owner != member || !at.contains(partition));
+        self.owner
+            .retain(|partition, owner| *owner != member || !at.contains(partition));
     }
     pub(super) fn commit(&mut self, member: MemberId, offsets: &TopicOffsets) -> TopicOffsets {
-        let owned = offsets.iter().filter(|(at, _)| self.owner.get(*at) == Some(&member));
+        let owned = offsets
+            .iter()
+            .filter(|(at, _)| self.owner.get(*at) == Some(&member));
         let accepted: TopicOffsets = owned.map(|(at, offset)| (at.clone(), *offset)).collect();
         self.committed.extend(accepted.clone());
         accepted

@@ -24,7 +24,11 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// An empty log that suffers `faults` at [`At::Log`].
     pub fn new(faults: Arc<Faults>) -> Self {
-        Self { entries: Arc::default(), changed: Arc::default(), faults }
+        Self {
+            entries: Arc::default(),
+            changed: Arc::default(),
+            faults,
+        }
     }
     /// Everything written so far.
     pub fn entries(&self) -> Vec<Entry> {
@@ -32,7 +36,12 @@ impl MemoryLog {
     }
     /// The newest value of a key, as compaction would leave it.
     pub fn value(&self, key: &[u8]) -> Option<Bytes> {
-        self.lock().iter().rev().find(|entry| entry.key == key)?.value.clone()
+        self.lock()
+            .iter()
+            .rev()
+            .find(|entry| entry.key == key)?
+            .value
+            .clone()
     }
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +49,10 @@ impl MemoryLog {
 }
 
 fn place(index: usize) -> Version {
-    Version { partition: 0, offset: i64::try_from(index).unwrap_or(i64::MAX) }
+    Version {
+        partition: 0,
+        offset: i64::try_from(index).unwrap_or(i64::MAX),
+    }
 }
 
 impl KeyedLog for MemoryLog {
@@ -53,7 +65,11 @@ impl KeyedLog for MemoryLog {
                 for (key, value) in entries {
                     let version = place(log.len());
                     versions.push(version);
-                    log.push(Entry { key, value, version });
+                    log.push(Entry {
+                        key,
+                        value,
+                        version,
+                    });
                 }
             }
             self.changed.notify_waiters();
@@ -66,8 +82,13 @@ impl KeyedLog for MemoryLog {
         Box::pin(std::future::ready(Ok(vec![end])))
     }
     fn reader(&self) -> Boxed<'_, Result<Box<dyn LogReader>>> {
-        let reader = Reader { log: self.clone(), next: 0 };
-        Box::pin(std::future::ready(Ok(Box::new(reader) as Box<dyn LogReader>)))
+        let reader = Reader {
+            log: self.clone(),
+            next: 0,
+        };
+        Box::pin(std::future::ready(Ok(
+            Box::new(reader) as Box<dyn LogReader>
+        )))
     }
 }
 
@@ -82,10 +103,18 @@ impl LogReader for Reader {
             loop {
                 let changed = self.log.changed.clone();
                 let changed = changed.notified();
-                let entries = self.log.lock().get(self.next..).unwrap_or_default().to_vec();
+                let entries = self
+                    .log
+                    .lock()
+                    .get(self.next..)
+                    .unwrap_or_default()
+                    .to_vec();
                 if !entries.is_empty() {
                     self.next += entries.len();
-                    return Ok(Tail { entries, positions: vec![place(self.next)] });
+                    return Ok(Tail {
+                        entries,
+                        positions: vec![place(self.next)],
+                    });
                 }
                 changed.await;
             }
@@ -100,12 +129,21 @@ mod tests {
     #[tokio::test]
     async fn a_reader_sees_what_was_and_what_comes() {
         let log = MemoryLog::default();
-        log.put(vec![("a".into(), Some("1".into())), ("b".into(), None)]).await.expect("written");
+        log.put(vec![("a".into(), Some("1".into())), ("b".into(), None)])
+            .await
+            .expect("written");
         let mut reader = log.reader().await.expect("a reader");
         let tail = reader.next().await.expect("a tail");
-        assert_eq!((tail.entries.len(), tail.positions), (2, log.end().await.expect("an end")));
-        let (tail, written) = tokio::join!(reader.next(), log.put(vec![("a".into(), Some("2".into()))]));
-        assert_eq!(tail.expect("a tail").entries[0].version, written.expect("written")[0]);
+        assert_eq!(
+            (tail.entries.len(), tail.positions),
+            (2, log.end().await.expect("an end"))
+        );
+        let (tail, written) =
+            tokio::join!(reader.next(), log.put(vec![("a".into(), Some("2".into()))]));
+        assert_eq!(
+            tail.expect("a tail").entries[0].version,
+            written.expect("written")[0]
+        );
         assert_eq!(log.value(b"a"), Some("2".into()));
     }
 }

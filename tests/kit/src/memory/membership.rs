@@ -10,8 +10,16 @@ pub struct MemoryMembership(watch::Sender<View>);
 impl MemoryMembership {
     /// A cluster of one, which leads.
     pub fn alone(worker_id: &str) -> Self {
-        let me = Member { worker_id: worker_id.to_owned(), incarnation: "1".to_owned() };
-        Self::new(View { leader: Some(me.clone()), members: vec![me.clone()], me, generation: 1 })
+        let me = Member {
+            worker_id: worker_id.to_owned(),
+            incarnation: "1".to_owned(),
+        };
+        Self::new(View {
+            leader: Some(me.clone()),
+            members: vec![me.clone()],
+            me,
+            generation: 1,
+        })
     }
     /// A cluster as `view` describes it.
     pub fn new(view: View) -> Self {

@@ -51,14 +51,27 @@ impl MemoryProducer {
         let (line, batches) = mpsc::channel(LINE_MAX);
         let open = Arc::<Open>::default();
         tokio::spawn(write(bus.clone(), me, batches, open.clone()));
-        Self { bus, me, spec, epoch, line, open, transaction: None }
+        Self {
+            bus,
+            me,
+            spec,
+            epoch,
+            line,
+            open,
+            transaction: None,
+        }
     }
     fn check_epoch(&self, op: &'static str) -> Result<()> {
-        let Some(id) = &self.spec.transactional_id else { return Ok(()) };
+        let Some(id) = &self.spec.transactional_id else {
+            return Ok(());
+        };
         if self.bus.state().epochs.get(id) == Some(&self.epoch) {
             return Ok(());
         }
-        Err(Error::fenced(op, "another producer has the transactional id"))
+        Err(Error::fenced(
+            op,
+            "another producer has the transactional id",
+        ))
     }
 }
 
@@ -72,14 +85,26 @@ async fn write(bus: MemoryBus, me: u64, mut batches: mpsc::Receiver<Batch>, open
                 Some(Fault::Hold(time)) => answer_later(time, bus.write(record, me), receipt),
                 Some(Fault::FailAfterWrite) => {
                     let written = bus.write(record, me);
-                    receipt.answer(written.and_then(|()| Err(Error::transient("send", "failed after the write, by the fault plan"))));
+                    receipt.answer(written.and_then(|()| {
+                        Err(Error::transient(
+                            "send",
+                            "failed after the write, by the fault plan",
+                        ))
+                    }));
                 }
                 Some(Fault::LoseReply(time)) => {
                     let written = bus.write(record, me);
-                    let lost = written.and_then(|()| Err(Error::transient("send", "the reply was lost, by the fault plan")));
+                    let lost = written.and_then(|()| {
+                        Err(Error::transient(
+                            "send",
+                            "the reply was lost, by the fault plan",
+                        ))
+                    });
                     answer_later(time, lost, receipt);
                 }
-                Some(Fault::Refuse | Fault::Throttle(_)) => receipt.answer(Err(Error::transient("send", "refused by the fault plan"))),
+                Some(Fault::Refuse | Fault::Throttle(_)) => {
+                    receipt.answer(Err(Error::transient("send", "refused by the fault plan")))
+                }
                 Some(Fault::Silence) => drop(receipt),
             }
         }
@@ -108,7 +133,10 @@ impl Producer for MemoryProducer {
                 return Ok(());
             }
             self.open.batches.fetch_add(1, Ordering::Relaxed);
-            self.line.send(batch).await.map_err(|_| Error::bug("send", "the line has ended"))
+            self.line
+                .send(batch)
+                .await
+                .map_err(|_| Error::bug("send", "the line has ended"))
         })
     }
     fn flush(&mut self) -> Boxed<'_, Result<()>> {
@@ -129,8 +157,16 @@ impl Producer for MemoryProducer {
     fn commit(&mut self, offsets: Vec<(Bytes, Option<Bytes>)>) -> Boxed<'_, Result<()>> {
         Box::pin(async move {
             self.check_epoch("commit")?;
-            let records = self.transaction.take().ok_or_else(|| Error::bug("commit", "no transaction was begun"))?;
-            let topic: Arc<str> = self.spec.offsets_topic.clone().unwrap_or_else(|| "offsets".to_owned()).into();
+            let records = self
+                .transaction
+                .take()
+                .ok_or_else(|| Error::bug("commit", "no transaction was begun"))?;
+            let topic: Arc<str> = self
+                .spec
+                .offsets_topic
+                .clone()
+                .unwrap_or_else(|| "offsets".to_owned())
+                .into();
             let offsets = offsets.into_iter().map(|(key, value)| {
                 let mut record = Record::new(topic.clone());
                 record.key = Datum::Bytes(key);

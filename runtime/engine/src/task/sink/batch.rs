@@ -48,8 +48,17 @@ impl Converting {
             records.push(record);
             places.push(at);
         }
-        let raws = if keep_raws { records.clone() } else { Vec::new() };
-        Self { flow: Flow::new(records), places, raws, lost: Vec::new() }
+        let raws = if keep_raws {
+            records.clone()
+        } else {
+            Vec::new()
+        };
+        Self {
+            flow: Flow::new(records),
+            places,
+            raws,
+            lost: Vec::new(),
+        }
     }
     /// Where each record was read.
     pub(super) fn places(&self) -> &[TopicOffset] {
@@ -74,8 +83,18 @@ impl Converting {
         });
         let letters = letters.collect();
         let left = self.flow.records.len();
-        let mut putting = Putting { records: Vec::with_capacity(left), ordinals: Vec::with_capacity(left), raws: self.raws, ..Putting::default() };
-        let mut kept = self.flow.records.into_iter().zip(self.flow.ordinals).peekable();
+        let mut putting = Putting {
+            records: Vec::with_capacity(left),
+            ordinals: Vec::with_capacity(left),
+            raws: self.raws,
+            ..Putting::default()
+        };
+        let mut kept = self
+            .flow
+            .records
+            .into_iter()
+            .zip(self.flow.ordinals)
+            .peekable();
         for (ordinal, at) in (0u32..).zip(self.places) {
             let record = kept.next_if(|(_, next)| *next == ordinal);
             if self.lost.get(ordinal as usize) == Some(&true) {
@@ -109,7 +128,9 @@ impl Putting {
         let done = &self.records[self.from..self.from + n];
         for (index, record) in done.iter().enumerate() {
             // One entry per run of a partition, not per record.
-            let last_of_run = done.get(index + 1).is_none_or(|next| next.at.partition != record.at.partition || next.at.topic != record.at.topic);
+            let last_of_run = done.get(index + 1).is_none_or(|next| {
+                next.at.partition != record.at.partition || next.at.topic != record.at.topic
+            });
             if last_of_run {
                 pass(offsets, &record.at);
             }
@@ -127,7 +148,10 @@ impl Putting {
     pub(super) fn forget(&mut self, gone: &[TopicPartition]) {
         let records = self.records.drain(self.from..);
         let ordinals = self.ordinals.drain(self.from..);
-        let kept: Vec<_> = records.zip(ordinals).filter(|(record, _)| !is_in(gone, &record.at)).collect();
+        let kept: Vec<_> = records
+            .zip(ordinals)
+            .filter(|(record, _)| !is_in(gone, &record.at))
+            .collect();
         (self.records, self.ordinals) = kept.into_iter().unzip();
         self.from = 0;
         self.left_out.drain(..self.passed);
@@ -138,7 +162,8 @@ impl Putting {
 
 /// Partitions are few; a batch is looked through once per rebalance.
 fn is_in(gone: &[TopicPartition], at: &TopicOffset) -> bool {
-    gone.iter().any(|gone| gone.partition == at.partition && gone.topic == at.topic)
+    gone.iter()
+        .any(|gone| gone.partition == at.partition && gone.topic == at.topic)
 }
 
 fn pass(offsets: &mut TopicOffsets, at: &TopicOffset) {
@@ -161,18 +186,40 @@ mod tests {
     use longshore_sdk::Error;
 
     fn at(partition: i32, offset: i64) -> TopicOffset {
-        TopicOffset { topic: "t".into(), partition, offset }
+        TopicOffset {
+            topic: "t".into(),
+            partition,
+            offset,
+        }
     }
     fn batch(places: &[(i32, i64)]) -> Converting {
-        let records = places.iter().map(|(p, o)| SinkRecord { record: Record::new("t".into()), at: at(*p, *o) });
+        let records = places.iter().map(|(p, o)| SinkRecord {
+            record: Record::new("t".into()),
+            at: at(*p, *o),
+        });
         Converting::new(records.collect(), true)
     }
     fn offsets(entries: &[(i32, i64)]) -> TopicOffsets {
-        entries.iter().map(|(p, o)| (TopicPartition::new("t", *p), *o)).collect()
+        entries
+            .iter()
+            .map(|(p, o)| (TopicPartition::new("t", *p), *o))
+            .collect()
     }
     fn refuse(converting: &mut Converting, place: usize) {
-        let policy = ErrorPolicy { tolerance_all: true, ..ErrorPolicy::default() };
-        converting.flow.judge(place, Error::data("t", "bad"), "TRANSFORMATION", &"x".into(), &policy).expect("tolerated");
+        let policy = ErrorPolicy {
+            tolerance_all: true,
+            ..ErrorPolicy::default()
+        };
+        converting
+            .flow
+            .judge(
+                place,
+                Error::data("t", "bad"),
+                "TRANSFORMATION",
+                &"x".into(),
+                &policy,
+            )
+            .expect("tolerated");
     }
 
     #[test]
@@ -183,7 +230,13 @@ mod tests {
         converting.flow.dropped(4);
         converting.flow.sweep();
         let (mut putting, letters) = converting.finish();
-        assert_eq!(letters.iter().map(|(_, at, _)| at.offset).collect::<Vec<_>>(), [7]);
+        assert_eq!(
+            letters
+                .iter()
+                .map(|(_, at, _)| at.offset)
+                .collect::<Vec<_>>(),
+            [7]
+        );
         assert_eq!(putting.rest().len(), 2);
         let mut taken = TopicOffsets::new();
         putting.advance(0, &mut taken);
@@ -215,8 +268,18 @@ mod tests {
         converting.flow.dropped(0);
         converting.flow.sweep();
         let (mut putting, letters) = converting.finish();
-        assert!(letters.is_empty(), "the partition's next owner judges its records");
-        assert_eq!(putting.rest().iter().map(|r| r.at.partition).collect::<Vec<_>>(), [0, 2]);
+        assert!(
+            letters.is_empty(),
+            "the partition's next owner judges its records"
+        );
+        assert_eq!(
+            putting
+                .rest()
+                .iter()
+                .map(|r| r.at.partition)
+                .collect::<Vec<_>>(),
+            [0, 2]
+        );
         let mut taken = TopicOffsets::new();
         putting.advance(1, &mut taken);
         putting.forget(&[TopicPartition::new("t", 2)]);

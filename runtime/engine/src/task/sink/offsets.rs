@@ -72,7 +72,9 @@ impl Running {
     /// What the sink holds back stays taken and is asked for again; what it was not asked for does not count.
     fn note_durable(&mut self, durable: TopicOffsets) {
         for (at, offset) in durable {
-            let Some(taken) = self.taken.get(&at).copied() else { continue };
+            let Some(taken) = self.taken.get(&at).copied() else {
+                continue;
+            };
             if offset >= taken {
                 self.taken.remove(&at);
             }

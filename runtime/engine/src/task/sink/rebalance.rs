@@ -20,7 +20,11 @@ impl Running {
         let claimed = claimed.unwrap_or_default();
         let started = self.consumer.start(&claimed).await;
         // What the target says it has is durable (I3): the group is told, even if nothing more ever comes.
-        self.flushed.extend(claimed.into_iter().filter(|(partition, _)| at.contains(partition)));
+        self.flushed.extend(
+            claimed
+                .into_iter()
+                .filter(|(partition, _)| at.contains(partition)),
+        );
         started.map_err(|error| self.failure(Place::Rebalance, "start", error))
     }
 
@@ -30,7 +34,10 @@ impl Running {
         self.forget(at);
         // The group waits for this answer; a flush that takes longer ends the task (I6).
         let Ok(committed) = timeout(self.settings.grace, self.commit()).await else {
-            let error = Error::transient("flush", "flush took longer than the grace period of a revocation");
+            let error = Error::transient(
+                "flush",
+                "flush took longer than the grace period of a revocation",
+            );
             return Err(self.failure(Place::Flush, "flush", error));
         };
         committed?;
@@ -66,7 +73,8 @@ impl Running {
     }
 
     async fn gone(&mut self, at: &[TopicPartition]) -> Result<(), Failure> {
-        let keep = |offsets: &mut TopicOffsets| offsets.retain(|partition, _| !at.contains(partition));
+        let keep =
+            |offsets: &mut TopicOffsets| offsets.retain(|partition, _| !at.contains(partition));
         keep(&mut self.taken);
         keep(&mut self.flushed);
         self.owned.retain(|partition| !at.contains(partition));
@@ -76,6 +84,9 @@ impl Running {
     }
 
     fn show_partitions(&self) {
-        self.meters.set(Level::Partitions, i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+        self.meters.set(
+            Level::Partitions,
+            i64::try_from(self.owned.len()).unwrap_or(i64::MAX),
+        );
     }
 }

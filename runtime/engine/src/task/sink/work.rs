@@ -1,6 +1,10 @@
 //! The batch at hand: chain, dead letters, put.
 
-use super::{Batch, Call, Count, Failure, Level, Next, Place, Running, Sample, batch::{Converting, Letter, Putting}, react};
+use super::{
+    Batch, Call, Count, Failure, Level, Next, Place, Running, Sample,
+    batch::{Converting, Letter, Putting},
+    react,
+};
 use crate::{crash_point::crash_point, mutant::mutant, task::flow::Refusal};
 use longshore_sdk::{Error, Refused, Result, SinkRecord, Topic};
 use tokio::time::Instant;
@@ -18,8 +22,14 @@ impl Running {
         self.meters.add(Count::Read, records.len());
         #[allow(clippy::cast_precision_loss)]
         self.meters.sample(Sample::Batch, records.len() as f64);
-        self.meters.set(Level::SinkActive, i64::try_from(records.len()).unwrap_or(i64::MAX));
-        self.batch = Some(Batch::Converting(Converting::new(records, self.dead.is_some())));
+        self.meters.set(
+            Level::SinkActive,
+            i64::try_from(records.len()).unwrap_or(i64::MAX),
+        );
+        self.batch = Some(Batch::Converting(Converting::new(
+            records,
+            self.dead.is_some(),
+        )));
         Ok(())
     }
 
@@ -43,7 +53,10 @@ impl Running {
             return Ok(None);
         }
         self.progress.enter(Call::Chain);
-        let moved = self.chain.advance(&mut converting.flow, &self.settings.errors).await;
+        let moved = self
+            .chain
+            .advance(&mut converting.flow, &self.settings.errors)
+            .await;
         self.progress.leave(moved.is_ok());
         if let Err(error) = moved {
             self.batch = Some(Batch::Converting(converting));
@@ -81,7 +94,10 @@ impl Running {
         if batch.is_empty() {
             return Ok(());
         }
-        let (asked, bytes) = (batch.len(), batch.iter().map(|record| record.record.size()).sum());
+        let (asked, bytes) = (
+            batch.len(),
+            batch.iter().map(|record| record.record.size()).sum(),
+        );
         crash_point("before-put");
         self.progress.enter(Call::Put);
         let started = Instant::now();
@@ -103,7 +119,11 @@ impl Running {
                 Ok(())
             }
             Err(error) => {
-                let taken = if mutant!("taken-ignored") { 0 } else { error.taken().min(asked) };
+                let taken = if mutant!("taken-ignored") {
+                    0
+                } else {
+                    error.taken().min(asked)
+                };
                 if taken > 0 {
                     // It got somewhere: the attempts count from here.
                     self.puts.clear();
@@ -126,20 +146,37 @@ impl Running {
     }
 
     /// Decides about the records that put refused.
-    fn judge(&mut self, putting: &mut Putting, asked: usize, refused: Vec<Refused>) -> Result<Vec<Letter>, Failure> {
+    fn judge(
+        &mut self,
+        putting: &mut Putting,
+        asked: usize,
+        refused: Vec<Refused>,
+    ) -> Result<Vec<Letter>, Failure> {
         let mut letters = Vec::with_capacity(refused.len());
         let mut last = None;
         for Refused { index, error } in refused {
             if index >= asked || last.is_some_and(|last| index <= last) {
-                let error = Error::bug("put", "the sink refused a record that it was not given, or named one twice or out of order");
+                let error = Error::bug(
+                    "put",
+                    "the sink refused a record that it was not given, or named one twice or out of order",
+                );
                 return Err(Failure::new("put", error, Next::Fail));
             }
             last = Some(index);
-            let index = if mutant!("wrong-refused-index") { (index + 1).min(asked - 1) } else { index };
+            let index = if mutant!("wrong-refused-index") {
+                (index + 1).min(asked - 1)
+            } else {
+                index
+            };
             self.meters.add(Count::Errors, 1);
             match react(Place::Refused, error.kind(), &self.settings.errors) {
                 Next::DeadLetter | Next::Skip => {
-                    let refusal = Refusal { ordinal: 0, stage: "TASK_PUT", name: self.class.clone(), error };
+                    let refusal = Refusal {
+                        ordinal: 0,
+                        stage: "TASK_PUT",
+                        name: self.class.clone(),
+                        error,
+                    };
                     letters.push(putting.letter(index, refusal));
                 }
                 next => {
@@ -163,12 +200,20 @@ impl Running {
         if self.settings.errors.log_enable {
             self.meters.add(Count::Logged, letters.len());
             for (_, at, refusal) in &letters {
-                let place = if self.settings.errors.log_include_messages { at.to_string() } else { String::new() };
+                let place = if self.settings.errors.log_include_messages {
+                    at.to_string()
+                } else {
+                    String::new()
+                };
                 tracing::error!(task = %self.id, stage = refusal.stage, plugin = %refusal.name, error = %refusal.error, record = place, "record is left out");
             }
         }
-        let Some(dead) = &mut self.dead else { return Ok(()) };
-        let letters = letters.into_iter().filter_map(|(raw, at, refusal)| Some((raw?, at, refusal)));
+        let Some(dead) = &mut self.dead else {
+            return Ok(());
+        };
+        let letters = letters
+            .into_iter()
+            .filter_map(|(raw, at, refusal)| Some((raw?, at, refusal)));
         let sent = dead.send(letters.collect()).await;
         sent.map_err(|error| self.failure(Place::DeadLetter, "dead letter", error))
     }

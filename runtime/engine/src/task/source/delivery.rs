@@ -7,7 +7,9 @@ use longshore_sdk::{Record, Result, Topic};
 impl Running {
     /// Moves the batch at hand through the chain and hands it to the producer; a retryable error leaves it at hand.
     pub(super) async fn move_on(&mut self) -> Result<(), Failure> {
-        let Some(mut work) = self.work.take() else { return Ok(()) };
+        let Some(mut work) = self.work.take() else {
+            return Ok(());
+        };
         if let Err(error) = self.prepare(&mut work).await {
             let (place, op, error) = error;
             self.work = Some(work);
@@ -34,17 +36,29 @@ impl Running {
         }
         let mut batch = Vec::with_capacity(flow.records.len());
         for (record, ordinal) in flow.records.into_iter().zip(flow.ordinals) {
-            batch.push((record, Receipt::new(self.inbox.clone(), tickets[ordinal as usize])));
+            batch.push((
+                record,
+                Receipt::new(self.inbox.clone(), tickets[ordinal as usize]),
+            ));
         }
         self.send(batch).await
     }
 
-    async fn prepare(&mut self, work: &mut Work) -> Result<(), (Place, &'static str, longshore_sdk::Error)> {
+    async fn prepare(
+        &mut self,
+        work: &mut Work,
+    ) -> Result<(), (Place, &'static str, longshore_sdk::Error)> {
         self.task.progress.enter(Call::Chain);
-        let moved = self.task.chain.advance(&mut work.flow, &self.task.settings.errors).await;
+        let moved = self
+            .task
+            .chain
+            .advance(&mut work.flow, &self.task.settings.errors)
+            .await;
         self.task.progress.leave(moved.is_ok());
         moved.map_err(|error| (Place::Chain, "transform", error))?;
-        self.announce(&work.flow.records).await.map_err(|error| (Place::Poll, "create topic", error))
+        self.announce(&work.flow.records)
+            .await
+            .map_err(|error| (Place::Poll, "create topic", error))
     }
 
     /// Tells of topics that were not written before.
@@ -75,7 +89,11 @@ impl Running {
         sent.map_err(|error| {
             let next = react(Place::Send, error.kind(), &self.task.settings.errors);
             // The producer is dead, whatever it died of.
-            Failure::new("send", error, if next == Next::Skip { Next::Fail } else { next })
+            Failure::new(
+                "send",
+                error,
+                if next == Next::Skip { Next::Fail } else { next },
+            )
         })
     }
 
@@ -99,7 +117,12 @@ impl Running {
                 Err(error) => match react(Place::Send, error.kind(), &self.task.settings.errors) {
                     Next::Skip => {
                         self.task.meters.add(Count::Errors, 1);
-                        self.skipped(&Refusal { ordinal: 0, stage: "KAFKA_PRODUCE", name: "producer".into(), error });
+                        self.skipped(&Refusal {
+                            ordinal: 0,
+                            stage: "KAFKA_PRODUCE",
+                            name: "producer".into(),
+                            error,
+                        });
                         self.settled(ticket)
                     }
                     next => Err(Failure::new("send", error, next)),
@@ -122,7 +145,9 @@ impl Running {
     }
 
     fn settled(&mut self, ticket: crate::ports::Ticket) -> Result<usize, Failure> {
-        self.ledger.settle(ticket).map_err(|error| Failure::new("settle", error, Next::Fail))
+        self.ledger
+            .settle(ticket)
+            .map_err(|error| Failure::new("settle", error, Next::Fail))
     }
 
     /// Counts and logs a record that errors.tolerance = all leaves out.

@@ -43,8 +43,12 @@ impl Running {
     async fn last_commit(&mut self) {
         match timeout(self.task.settings.grace, self.try_commit()).await {
             Ok(Ok(())) => {}
-            Ok(Err((op, error))) => tracing::warn!(task = %self.task.id, op, %error, "last commit failed; some records will be read again"),
-            Err(_) => tracing::warn!(task = %self.task.id, "last commit took too long; some records may be read again"),
+            Ok(Err((op, error))) => {
+                tracing::warn!(task = %self.task.id, op, %error, "last commit failed; some records will be read again")
+            }
+            Err(_) => {
+                tracing::warn!(task = %self.task.id, "last commit took too long; some records may be read again")
+            }
         }
     }
 

@@ -12,7 +12,9 @@ impl Running {
     }
 
     pub(super) fn commit_due(&self) -> bool {
-        (Instant::now() >= self.commit_at || self.finishing) && self.commits.due() && self.owes_commit()
+        (Instant::now() >= self.commit_at || self.finishing)
+            && self.commits.due()
+            && self.owes_commit()
     }
 
     /// Stores what became safe, then tells the source. A retryable error leaves the rest for the next time.
@@ -22,7 +24,9 @@ impl Running {
         match self.try_commit().await {
             Ok(()) => {
                 self.task.meters.add(Count::Stored, 1);
-                self.task.meters.sample_time(Sample::Commit, started.elapsed());
+                self.task
+                    .meters
+                    .sample_time(Sample::Commit, started.elapsed());
                 self.recovered(Place::Commit);
                 Ok(())
             }

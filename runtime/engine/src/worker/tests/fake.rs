@@ -134,8 +134,9 @@ fn definition(required: &str) -> Definition {
     topic.required = true;
     let mut password = Key::new("password");
     password.kind = KeyType::Password;
-    let mut definition = Definition::default();
-    definition.keys = vec![topic, password];
+    let mut definition = Definition {
+        keys: vec![topic, password],
+    };
     definition
         .keys
         .extend(["count", "fail.at", "shares", "share"].map(Key::new));

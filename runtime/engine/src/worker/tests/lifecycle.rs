@@ -302,3 +302,81 @@ async fn a_worker_that_leaves_says_so() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn topics_that_were_reset_come_back_with_the_next_record() {
+    let bench = Bench::new().await;
+    bench
+        .create("out", &[("connector.class", "FakeSink"), ("topics", "t,u")])
+        .await;
+    let send = |topic: &str| {
+        bench.bus.0.send(longshore_sdk::Record {
+            value: longshore_sdk::Datum::Bytes("x".into()),
+            ..longshore_sdk::Record::new(topic.into())
+        })
+    };
+    let topics = || {
+        bench.control.topics("out").expect("topics")["out"]
+            .topics
+            .join(" ")
+    };
+    send("t");
+    eventually("t is noted", || topics() == "t", topics).await;
+    bench.control.topics_reset("out").await.expect("reset");
+    assert_eq!(topics(), "");
+    send("t");
+    eventually("t is noted again", || topics() == "t", topics).await;
+    bench.worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_has_its_topic_and_its_producer() {
+    let bench = Bench::new().await;
+    let config = [
+        ("connector.class", "FakeSink"),
+        ("topics", "t"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "dlq"),
+        ("consumer.override.group.id", "own"),
+    ];
+    bench.create("out", &config).await;
+    bench.shows("out", "RUNNING [RUNNING]").await;
+    let mut clients = bench.bus.0.clients();
+    clients.sort();
+    assert_eq!(
+        clients,
+        [
+            "connector-consumer-out-0 in own",
+            "connector-dlq-producer-out-0"
+        ]
+    );
+    let (dlq, source) = (bench.bus.0.created("dlq"), bench.bus.0.created("t"));
+    let dlq = dlq.expect("created");
+    assert_eq!(
+        (dlq.partitions, dlq.replication, source.is_none()),
+        (Some(1), Some(3), true)
+    );
+    // A source's topics are created where the connector says how.
+    let config = [
+        ("connector.class", "FakeSource"),
+        ("topic", "made"),
+        ("topic.creation.default.partitions", "4"),
+        ("topic.creation.default.replication.factor", "1"),
+    ];
+    bench.create("in", &config).await;
+    eventually(
+        "its records are there",
+        || bench.bus.0.records("made").len() == 3,
+        || "not yet".to_owned(),
+    )
+    .await;
+    assert_eq!(
+        bench
+            .bus
+            .0
+            .created("made")
+            .and_then(|topic| topic.partitions),
+        Some(4)
+    );
+    bench.worker.shutdown().await;
+}

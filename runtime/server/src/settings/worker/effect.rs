@@ -1,7 +1,8 @@
 //! What a worker's settings come to: defaults that depend on other settings.
 
-use super::keys::WorkerSettings;
+use super::keys::{OverridePolicy, WorkerSettings};
 use crate::settings::{file::Syntax, listener::Listener};
+use longshore_engine::validate::{self, Overrides};
 use longshore_sdk::{
     config::{Flat, UnknownKeys},
     converter::Part,
@@ -91,6 +92,21 @@ impl WorkerSettings {
             keys.extend(settings.map(|(name, value)| (format!("{key}.{name}"), value)));
         }
         keys
+    }
+    /// Which client settings connectors may override.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let policy = match self.override_policy {
+            OverridePolicy::All => validate::OverridePolicy::All,
+            OverridePolicy::None => validate::OverridePolicy::None,
+            OverridePolicy::Principal => validate::OverridePolicy::Principal,
+            OverridePolicy::Allowlist => {
+                validate::OverridePolicy::Allowlist(self.override_allowlist.clone())
+            }
+        };
+        Overrides {
+            policy,
+            known: Some(longshore_kafka::check_overrides),
+        }
     }
     /// How often offsets are committed.
     pub(crate) fn offset_flush_interval(&self) -> Duration {

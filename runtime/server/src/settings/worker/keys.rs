@@ -1,6 +1,7 @@
 //! Every worker key that is read into a field.
 
 use crate::settings::{file::Syntax, listener::Listener};
+use longshore_engine::worker::Placeholders;
 use longshore_sdk::config::{Flat, UnknownKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,7 @@ pub(crate) struct WorkerSettings {
     #[serde(rename = "task.shutdown.graceful.timeout.ms", default = "shutdown_ms")]
     #[schemars(range(min = 0, max = 3_600_000))]
     pub(super) shutdown_ms: u64,
-    /// Whether source connectors may write exactly once; where it is not given, YAML means: where the brokers allow it, .properties: no.
+    /// Whether source connectors may write exactly once: not supported yet, so `enabled` is refused.
     #[serde(rename = "exactly.once.source.support")]
     pub(crate) exactly_once: Option<ExactlyOnceSupport>,
     /// Whether topics of source connectors are created with the connector's `topic.creation.` settings.
@@ -139,10 +140,15 @@ pub(crate) struct WorkerSettings {
     pub(crate) override_allowlist: Vec<String>,
     /// Names of config providers; env, file and directory are always there.
     #[serde(rename = "config.providers", default)]
+    #[expect(
+        dead_code,
+        reason = "providers() reads it before the section is resolved; here it is a known key"
+    )]
     pub(super) config_providers: Vec<String>,
     /// Classes and settings of config providers.
     #[serde(rename = "config.providers.", default)]
-    pub(crate) config_provider_settings: BTreeMap<String, String>,
+    #[expect(dead_code, reason = "as above")]
+    pub(super) config_provider_settings: BTreeMap<String, String>,
 
     /// The folder of everything that the worker keeps on disk.
     #[serde(rename = "longshore.data.dir", default = "data_dir")]
@@ -179,6 +185,10 @@ pub(crate) struct WorkerSettings {
     #[serde(skip)]
     #[schemars(skip)]
     pub(super) parsed_listeners: Vec<Listener>,
+    /// What `${provider:path:key}` means.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) placeholders: Placeholders,
     #[serde(skip)]
     #[schemars(skip)]
     pub(crate) syntax: Option<Syntax>,

@@ -3,9 +3,12 @@
 mod effect;
 mod keys;
 mod other_keys;
+mod providers;
+mod resolved;
 
 pub(crate) use effect::{Bootstrap, Store};
 pub(crate) use keys::{ExactlyOnceSupport, OverridePolicy, RestartPolicy, WorkerSettings};
+use providers::providers;
 
 use super::{file::Section, listener::Listener, place::Located};
 use longshore_sdk::config::{Definition, Finding, UnknownKeys, read};
@@ -26,10 +29,14 @@ impl WorkerSettings {
         };
         settings.syntax = Some(section.syntax);
         let mut problems: Vec<Located> = settings.check().into_iter().map(located).collect();
-        let mut notes = Vec::new();
+        let mut notes: Vec<Located> = settings.idle().into_iter().map(located).collect();
         match Self::judge_keys(section, settings.unknown_keys()) {
-            Ok(noted) => notes = noted,
+            Ok(noted) => notes.extend(noted),
             Err(found) => problems.extend(found),
+        }
+        match providers(&section.config) {
+            Ok(placeholders) => settings.placeholders = placeholders,
+            Err(found) => problems.extend(found.into_iter().map(located)),
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -63,6 +70,30 @@ impl WorkerSettings {
         } else {
             Err(locate(problems))
         }
+    }
+
+    /// One finding for each key that is read and moves nothing.
+    fn idle(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.exactly_once == Some(ExactlyOnceSupport::Preparing) {
+            let problem =
+                "has no effect: sources deliver at least once, exactly-once is not supported yet";
+            findings.push(Finding::new("exactly.once.source.support", problem));
+        }
+        if self.memory_bytes_max.is_some() {
+            let problem = "has no effect yet: each task has its own limit";
+            findings.push(Finding::new("longshore.memory.max.bytes", problem));
+        }
+        if self.override_policy != OverridePolicy::Allowlist && !self.override_allowlist.is_empty()
+        {
+            let problem =
+                "has no effect without connector.client.config.override.policy: Allowlist";
+            findings.push(Finding::new(
+                "connector.client.config.override.allowlist",
+                problem,
+            ));
+        }
+        findings
     }
 
     /// What the types cannot say.
@@ -119,10 +150,24 @@ impl WorkerSettings {
                 findings.push(Finding::new(key, problem));
             }
         }
-        findings.extend(other_keys::check_providers(
-            &self.config_providers,
-            &self.config_provider_settings,
-        ));
+        if let Some(listener) = self
+            .advertised_listener
+            .as_ref()
+            .filter(|name| !name.eq_ignore_ascii_case("http"))
+        {
+            let problem =
+                format!("expected http, the one protocol that the REST API speaks, got {listener}");
+            findings.push(Finding::new("rest.advertised.listener", problem));
+        }
+        if self.exactly_once == Some(ExactlyOnceSupport::Enabled) {
+            let finding = Finding::new(
+                "exactly.once.source.support",
+                "enabled is not supported yet",
+            );
+            findings.push(
+                finding.suggest("sources deliver at least once: set it to disabled, or remove it"),
+            );
+        }
         findings
     }
 }

@@ -1,7 +1,6 @@
 //! Worker keys that are not read into a field: what clients take, what has no effect here, what is refused.
 
-use longshore_sdk::config::{Definition, Finding, Flat, Key, nearest};
-use std::collections::BTreeMap;
+use longshore_sdk::config::{Definition, Finding, Flat, Key};
 
 /// Keys that every client takes. A name that ends with a dot is a prefix.
 const CLIENT: &[&str] = &[
@@ -102,13 +101,6 @@ const REFUSED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Config providers that are there, by the class of the reference.
-const PROVIDERS: &[&str] = &[
-    "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
-    "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-    "org.apache.kafka.common.config.provider.FileConfigProvider",
-];
-
 /// The keys of all three kinds.
 pub(super) fn definition() -> Definition {
     let client = CLIENT.iter().copied();
@@ -151,30 +143,6 @@ pub(super) fn refused(config: &Flat) -> Vec<Finding> {
         Some(Finding::new(key, "not supported").suggest(*why))
     });
     findings.collect()
-}
-
-/// Findings about config providers: each must be one that is there.
-pub(super) fn check_providers(
-    names: &[String],
-    settings: &BTreeMap<String, String>,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for name in names {
-        let key = format!("config.providers.{name}.class");
-        match settings.get(&format!("{name}.class")) {
-            None => findings.push(Finding::new(key, "required, but missing")),
-            Some(class) if PROVIDERS.contains(&class.as_str()) => {}
-            Some(class) => {
-                let finding = Finding::new(key, format!("there is no config provider {class}"));
-                let near = nearest(class, PROVIDERS.iter().copied());
-                findings.push(match near {
-                    Some(near) => finding.suggest(format!("did you mean {near}?")),
-                    None => finding.suggest(format!("there are {}", PROVIDERS.join(", "))),
-                });
-            }
-        }
-    }
-    findings
 }
 
 fn falls_under(key: &str, name: &str) -> bool {

@@ -1,0 +1,117 @@
+//! A worker's internal topics: created where they are missing, checked where they exist.
+
+use crate::{Admin, client::Properties};
+use longshore_engine::ports::TopicSpec;
+use longshore_sdk::{Error, Result};
+use rdkafka::admin::ResourceSpecifier;
+
+/// An internal topic of a worker: compacted, with settings of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalTopic {
+    /// The topic's name.
+    pub name: String,
+    /// The worker key that names it, for messages.
+    pub key: &'static str,
+    /// Partitions when it is created.
+    pub partitions: i32,
+    /// Refuse an existing topic with another number of partitions.
+    pub exact: bool,
+    /// Replication when it is created; `None` = 3, or the number of brokers if that is less.
+    pub replication: Option<i16>,
+    /// Further topic configs when it is created.
+    pub config: Properties,
+}
+
+impl InternalTopic {
+    /// The config topic: exactly one partition.
+    pub fn configs(name: impl Into<String>) -> Self {
+        Self::new(name, "config.storage.topic", 1, true)
+    }
+    /// The offsets topic.
+    pub fn offsets(name: impl Into<String>) -> Self {
+        Self::new(name, "offset.storage.topic", 25, false)
+    }
+    /// The status topic.
+    pub fn statuses(name: impl Into<String>) -> Self {
+        Self::new(name, "status.storage.topic", 5, false)
+    }
+    /// The coordination topic: exactly one partition.
+    pub fn coordination(group: &str) -> Self {
+        Self::new(format!("{group}-coordination"), "group.id", 1, true)
+    }
+    fn new(name: impl Into<String>, key: &'static str, partitions: i32, exact: bool) -> Self {
+        Self {
+            name: name.into(),
+            key,
+            partitions,
+            exact,
+            replication: None,
+            config: Properties::new(),
+        }
+    }
+}
+
+impl Admin {
+    /// Creates a worker's internal topics where they are missing, and checks those that exist.
+    /// Err (Config): one that is not compacted would lose what it holds; one with the wrong number of partitions cannot keep its order.
+    pub async fn ensure_internal(&self, topics: &[InternalTopic]) -> Result<()> {
+        let brokers = self.brokers().await?;
+        let existing = self.topics().await?;
+        for topic in topics {
+            if let Some(partitions) = existing.get(&topic.name) {
+                self.check_internal(topic, *partitions).await?;
+                continue;
+            }
+            let mut config = topic.config.clone();
+            config.insert("cleanup.policy".to_owned(), "compact".to_owned());
+            let replication = topic
+                .replication
+                .unwrap_or_else(|| i16::try_from(brokers.min(3)).unwrap_or(3));
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: Some(topic.partitions),
+                replication: Some(replication),
+                config,
+            };
+            if !self.ensure_topic(&spec).await? {
+                // Somebody else was faster: theirs is checked like any other.
+                let partitions = self.partitions(&topic.name).await?;
+                self.check_internal(topic, partitions.unwrap_or(topic.partitions))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_internal(&self, topic: &InternalTopic, partitions: i32) -> Result<()> {
+        let name = &topic.name;
+        if topic.exact && partitions != topic.partitions {
+            return Err(Error::config(
+                "start",
+                format!(
+                    "the topic {name} ({}) must have exactly {} partition, not {partitions}: order would be lost; create it anew or name another one",
+                    topic.key, topic.partitions
+                ),
+            )
+            .with("topic", name));
+        }
+        let Some(policy) = self
+            .config_value(&ResourceSpecifier::Topic(name), "cleanup.policy")
+            .await?
+        else {
+            return Ok(());
+        };
+        if policy == "compact" {
+            return Ok(());
+        }
+        Err(Error::config(
+            "start",
+            format!(
+                "the topic {name} ({}) has cleanup.policy={policy}, which would delete what it holds: run kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact",
+                topic.key,
+                self.settings.bootstrap()
+            ),
+        )
+        .with("topic", name))
+    }
+}
