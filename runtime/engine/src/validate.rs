@@ -1,6 +1,7 @@
 //! Checks a config against everything that will read it: the framework, the connector, its transforms, predicates and converters. Pure:
 //! it asks no system, and knows nothing of REST.
 
+mod build;
 mod overrides;
 mod plugins;
 mod text;
@@ -105,6 +106,7 @@ pub fn check(
     refuse_unsupported(config, connector, &mut report);
     report.wrong_unless_told(overrides::check(config, overrides));
     let known = plugins::check(config, registry, worker, &mut report);
+    build::check(config, registry, &mut report);
     report.wrong_unless_told(own.check(config));
     report.definition = std::mem::take(&mut report.definition).and(own);
     let known = report.definition.clone().and(known);

@@ -44,6 +44,9 @@ impl ClientSettings {
                 (&mut settings.producer, name)
             } else if let Some(name) = key.strip_prefix("consumer.") {
                 (&mut settings.consumer, name)
+            } else if key.starts_with("admin.listeners") {
+                // The REST server's, in spite of its prefix.
+                continue;
             } else if let Some(name) = key.strip_prefix("admin.") {
                 (&mut settings.admin, name)
             } else {

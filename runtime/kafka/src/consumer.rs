@@ -38,6 +38,10 @@ pub(crate) fn defaults(resolved: &mut Resolved) {
     resolved.preset("isolation.level", "read_committed");
     resolved.preset("queued.max.messages.kbytes", 16 * 1024);
     resolved.preset("fetch.wait.max.ms", 100);
+    // With a full queue the library looks again only after this long; its own second would leave a fast sink without records.
+    resolved.preset("fetch.queue.backoff.ms", 10);
+    // Its own 100,000 records of 100 B cost four times their bytes; two fetches ahead are enough.
+    resolved.preset("queued.min.messages", 20_000);
     resolved.preset("reconnect.backoff.max.ms", 2000);
     resolved.force("enable.auto.commit", false);
     resolved.force("enable.auto.offset.store", false);

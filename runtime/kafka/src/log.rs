@@ -49,7 +49,7 @@ pub struct KafkaLog {
 
 enum Writer {
     Open(FutureProducer),
-    /// After a doubtful transactional call: the next put opens another one.
+    /// After a doubtful transactional call or a fatal error: the next put opens another one.
     Doubtful,
     /// Another has taken the transactional id: it is not taken back.
     Fenced,
@@ -94,7 +94,11 @@ impl KafkaLog {
         };
         let producer = producer.clone();
         if self.spec.transactional_id.is_none() {
-            return self.write(&producer, &entries).await;
+            let written = self.write(&producer, &entries).await;
+            if written.is_err() && producer::fatal("put", producer.client()).is_some() {
+                *writer = Writer::Doubtful;
+            }
+            return written;
         }
         // Dropped amid the call, the outcome would be unknown.
         *writer = Writer::Doubtful;

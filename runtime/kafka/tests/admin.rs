@@ -1,8 +1,8 @@
 //! Internal topics are created and checked; a cluster that does not answer is named.
 
-mod common;
+mod rig;
 
-use common::{Cluster, map, record, send, unique};
+use rig::{Cluster, map, record, send, unique};
 use longshore_engine::ports::{Bus, TopicSpec};
 use longshore_kafka::{Admin, ClientSettings, InternalTopic, KafkaBus, check_overrides};
 use longshore_sdk::ErrorKind;
@@ -88,7 +88,7 @@ async fn a_topic_is_created_once() {
     assert!(!cluster.bus.ensure_topic(spec.clone()).await.expect("there"));
     let mut producer = cluster.producer(&[]).await;
     let answers = send(&mut producer, vec![record(&spec.name.into(), 0, "x")]).await;
-    common::all_ok(&answers);
+    rig::all_ok(&answers);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +151,7 @@ fn a_workers_settings_give_each_client_its_own() {
         ("group.id", "workers"),
         ("session.timeout.ms", "30000"),
         ("key.converter", "X"),
+        ("admin.listeners", "http://127.0.0.1:8084"),
         ("security.protocol", "PLAINTEXT"),
         ("producer.linger.ms", "7"),
         ("consumer.max.poll.records", "9"),

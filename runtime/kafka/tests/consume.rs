@@ -1,8 +1,8 @@
 //! A member of a group: rebalances in band, commits of what is owned only, positions.
 
-mod common;
+mod rig;
 
-use common::{Cluster, LONG, all_ok, bytes, read, record, send, step, unique};
+use rig::{Cluster, LONG, all_ok, bytes, read, record, send, step, unique};
 use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Polled, Subscription};
 use longshore_sdk::{ErrorKind, Topic, TopicOffsets, TopicPartition};
 use std::{collections::BTreeSet, time::Duration};

@@ -1,9 +1,9 @@
 //! A compacted topic as a keyed log: put, replay, the true end.
 
-mod common;
+mod rig;
 
 use bytes::Bytes;
-use common::{Cluster, LONG, unique};
+use rig::{Cluster, LONG, unique};
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Version};
 use longshore_kafka::{KafkaLog, LogSpec};
 use longshore_sdk::ErrorKind;
@@ -136,9 +136,9 @@ async fn the_end_shows_what_stands_behind_a_dead_writers_open_transaction() {
     let mut dead = cluster.transactional(&id, &topic).await.expect("init");
     dead.begin().await.expect("begin");
     let name = topic.clone().into();
-    let mut never = common::record(&name, 0, "never");
-    never.key = common::bytes("never");
-    common::all_ok(&common::send(&mut dead, vec![never]).await);
+    let mut never = rig::record(&name, 0, "never");
+    never.key = rig::bytes("never");
+    rig::all_ok(&rig::send(&mut dead, vec![never]).await);
     let plain = open(&cluster, &topic, None).await;
     plain
         .put(vec![entry("behind", Some("1"))])

@@ -1,8 +1,8 @@
 //! Who is in the group of workers.
 
-mod common;
+mod rig;
 
-use common::{Cluster, LONG, unique};
+use rig::{Cluster, LONG, unique};
 use longshore_engine::ports::Membership;
 use longshore_kafka::{Admin, InternalTopic, KafkaMembership, MemberSpec};
 use longshore_sdk::{ErrorKind, Result};
@@ -71,7 +71,7 @@ async fn a_group_of_ordinary_consumers_is_left_alone() {
     let topic = cluster.topic(1).await;
     let group = prepared(&cluster).await;
     let mut consumer = cluster.consumer(&group, &[&topic], &[]).await;
-    common::step(&mut consumer, LONG).await;
+    rig::step(&mut consumer, LONG).await;
     let refused = join(&cluster, &group, "a:8083", 6000).await;
     let error = refused.err().expect("not ours");
     assert_eq!(error.kind(), ErrorKind::Config);

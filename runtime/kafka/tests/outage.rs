@@ -1,8 +1,8 @@
 //! The broker goes away and comes back. It is always an embedded one here: it must be stopped at will.
 
-mod common;
+mod rig;
 
-use common::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
+use rig::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
 use longshore_broker::{Broker, Config};
 use longshore_engine::ports::{Consumer, Inbox, Polled, Receipt, Ticket};
 use longshore_sdk::{Topic, TopicOffsets, TopicPartition};
@@ -54,7 +54,7 @@ async fn a_lost_assignment_is_told_and_nothing_of_it_is_committed() {
     let Polled::Lost(lost) = lost else {
         panic!("the session has ended: {lost:?}");
     };
-    assert_eq!(lost, [at.clone()]);
+    assert_eq!(lost, std::slice::from_ref(&at));
     // I4: it may be somebody else's by now, so this goes nowhere, and does not wait for a broker either.
     let nine = TopicOffsets::from([(at.clone(), 9)]);
     consumer.commit(&nine).await.expect("left out");

@@ -1,9 +1,9 @@
 //! Receipts: every one is answered once, whatever becomes of its record (I5); order is kept.
 
-mod common;
+mod rig;
 
 use bytes::Bytes;
-use common::{Cluster, all_ok, answers, bytes, read, record, send, unique};
+use rig::{Cluster, all_ok, answers, bytes, read, record, send, unique};
 use longshore_engine::ports::{Inbox, Receipt, Ticket};
 use longshore_sdk::{Datum, ErrorKind, Header, Record, Topic};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Transactions: whole or not at all, and one owner per id.
 
-mod common;
+mod rig;
 
 use bytes::Bytes;
-use common::{Cluster, all_ok, bytes, read, record, send, unique};
+use rig::{Cluster, all_ok, bytes, read, record, send, unique};
 use longshore_sdk::{Datum, ErrorKind};
 
 #[tokio::test(flavor = "multi_thread")]

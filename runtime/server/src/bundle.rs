@@ -9,7 +9,7 @@ pub(crate) fn registry() -> Registry {
     registry.source(source::<longshore_datagen::Datagen>());
     registry.source(source::<longshore_file::FileSource>());
     registry.sink(sink::<longshore_file::FileSink>());
-    //registry.source(source::<longshore_mirror::Mirror>());
+    registry.source(source::<longshore_mirror::Mirror>());
     registry.transforms(longshore_transforms::all());
     registry.predicates(longshore_transforms::predicates());
     registry.converters(longshore_converters::all());

@@ -260,6 +260,7 @@ async fn an_override_needs_the_policys_leave() {
     let expected = "The 'Principal' policy does not allow 'linger.ms' to be overridden in the connector configuration.";
     assert!(answer.message().contains(expected), "{}", answer.text);
     assert_eq!(answer.json()["x"]["path"], "producer.override.linger.ms");
+    config["name"] = json!("c");
     let validated = worker.put("/connector-plugins/datagen/config/validate", config).await.json();
     assert_eq!(validated["error_count"], 1, "{validated}");
     let mut config = datagen("t");

@@ -12,9 +12,10 @@ const START_GOAL_MS: f64 = 150.0;
 const IDLE_GOAL_MB: f64 = 25.0;
 const STARTS: usize = 5;
 
-/// From exec to the first 200 of `GET /`.
+/// From exec to the first 200 of `GET /`, and of `GET /health`: by then the worker has read its topics and takes requests. The goal is
+/// held against the later one.
 pub(crate) fn start(bootstrap: &str, peer: bool) -> Result<()> {
-    println!("start: exec -> REST 200");
+    println!("start: exec -> 200 of GET / and of GET /health");
     let mut own = f64::MAX;
     for (what, bootstrap, group) in [
         ("on Apache Kafka", bootstrap, "bench-start"),
@@ -27,17 +28,22 @@ pub(crate) fn start(bootstrap: &str, peer: bool) -> Result<()> {
         for _ in 0..=STARTS {
             let at = Instant::now();
             let mut longshore = Longshore::launch(dir.path(), bootstrap, group)?;
-            times.push(longshore.ready(at)?.as_secs_f64() * 1e3);
+            times.push((
+                ms(longshore.ready("/", at)?),
+                ms(longshore.ready("/health", at)?),
+            ));
+            longshore.stop()?;
         }
         // The first one makes the internal topics.
         let first = times.remove(0);
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
+        let root = median(times.iter().map(|time| time.0));
+        let health = median(times.iter().map(|time| time.1));
         if bootstrap != "embedded" {
-            own = median;
+            own = health;
         }
         println!(
-            "  longshore      {median:>7.0} ms median of {STARTS} ({what}); {first:.0} ms with new internal topics"
+            "  longshore      {root:>7.0} ms, {health:>6.0} ms: median of {STARTS} ({what}); {:.0} ms, {:.0} ms with new internal topics",
+            first.0, first.1
         );
     }
     if peer {
@@ -48,9 +54,11 @@ pub(crate) fn start(bootstrap: &str, peer: bool) -> Result<()> {
             let at = Instant::now();
             let mut connect = Connect::launch(bootstrap, &options)?;
             connect.wait_ready("/")?;
+            let root = ms(at.elapsed());
+            connect.wait_ready("/health")?;
             println!(
-                "  kafka connect  {:>7.0} ms ({what})",
-                at.elapsed().as_secs_f64() * 1e3
+                "  kafka connect  {root:>7.0} ms, {:>6.0} ms: once, with new internal topics ({what})",
+                ms(at.elapsed())
             );
         }
     }
@@ -63,6 +71,16 @@ pub(crate) fn start(bootstrap: &str, peer: bool) -> Result<()> {
         }
     );
     Ok(())
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(times: impl Iterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// Memory without connectors, five seconds after the start.

@@ -41,7 +41,10 @@ pub(crate) fn cell(cell: &Cell, all: &[Rounds]) {
             }
         );
     }
-    if let Some(own) = figures.first().filter(|_| all.iter().any(|rounds| rounds.name == "longshore")) {
+    if let Some(own) = figures
+        .first()
+        .filter(|_| all.iter().any(|rounds| rounds.name == "longshore"))
+    {
         let verdict = if *own <= cell.goal_us {
             "met"
         } else {

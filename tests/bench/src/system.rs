@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use longshore_kit::servers::{
-    Answer, Connect, ConnectOptions, Leashed, command, free_port, http, http_status, wait_until,
+    Answer, Connect, ConnectOptions, Leashed, Signal, command, free_port, http, http_status,
+    wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,7 +41,7 @@ impl Longshore {
         let group = format!("bench-{}", free_port()?);
         let mut longshore = Self::launch(dir.path(), bootstrap, &group)?;
         longshore._dir = Some(dir);
-        longshore.ready(Instant::now())?;
+        longshore.ready("/health", Instant::now())?;
         Ok(longshore)
     }
 
@@ -69,13 +70,24 @@ impl Longshore {
         })
     }
 
+    /// Ends it in order, so that the next one of its group need not wait for its session.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.process.signal(Signal::Terminate)?;
+        ensure!(
+            self.process.wait(Duration::from_secs(30))?.is_some(),
+            "longshore ignores SIGTERM:\n{}",
+            self.process.log_tail()
+        );
+        Ok(())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Waits for REST; the time since `start`.
-    pub(crate) fn ready(&mut self, start: Instant) -> Result<Duration> {
-        while http_status(self.port, "/") != Some(200) {
+    /// Waits until `GET path` answers 200; the time since `start`.
+    pub(crate) fn ready(&mut self, path: &str, start: Instant) -> Result<Duration> {
+        while http_status(self.port, path) != Some(200) {
             if let Some(status) = self.process.exited()? {
                 bail!(
                     "longshore ended at start ({status}):\n{}",

@@ -4,3 +4,6 @@ pub mod behaviour;
 pub mod faults;
 pub mod memory;
 pub mod servers;
+
+/// The engine's ports, for the tests of connectors that bring a client of their own.
+pub use longshore_engine::ports;

@@ -2,6 +2,7 @@
 
 mod join;
 pub(crate) mod state;
+mod subscription;
 #[cfg(test)]
 mod tests;
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use indexmap::IndexMap;
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::subscription::names_topic;
 use crate::config::Config;
 
 /// What the configuration says about groups.
@@ -378,25 +379,4 @@ impl State {
             .chain(delay)
             .min()
     }
-}
-
-/// Whether a consumer's subscription (version, count, names, more) names `topic`.
-fn names_topic(subscription: &[u8], topic: &str) -> bool {
-    let mut rest = subscription;
-    let (Ok(_), Ok(count)) = (rest.try_get_i16(), rest.try_get_i32()) else {
-        return false;
-    };
-    for _ in 0..count {
-        let Ok(length) = rest.try_get_i16() else {
-            return false;
-        };
-        let Some(name) = rest.get(..usize::from(length as u16)) else {
-            return false;
-        };
-        if name == topic.as_bytes() {
-            return true;
-        }
-        rest = &rest[name.len()..];
-    }
-    false
 }

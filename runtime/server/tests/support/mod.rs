@@ -14,28 +14,28 @@ use std::{
 };
 
 /// The path of the binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_longshore");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_longshore");
 /// How long anything may take. Generous: a loaded machine is not a failure.
-pub const WAIT_MAX: Duration = Duration::from_secs(40);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(40);
 
 /// A worker section with free ports and the embedded broker.
-pub const EMBEDDED: &str = "worker:\n  listeners: http://127.0.0.1:0\n  longshore.broker.listen: 127.0.0.1:0\n";
+pub(crate) const EMBEDDED: &str = "worker:\n  listeners: http://127.0.0.1:0\n  longshore.broker.listen: 127.0.0.1:0\n";
 
 /// A process of the binary; killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Process {
     /// Starts the binary in a folder.
-    pub fn start(folder: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.args(args);
         Self::spawn(command, folder)
     }
     /// Starts a command that ends up being the binary.
-    pub fn spawn(mut command: Command, folder: &Path) -> Self {
+    pub(crate) fn spawn(mut command: Command, folder: &Path) -> Self {
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.env_remove("LONGSHORE_URL").spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
@@ -50,11 +50,11 @@ impl Process {
         Self { child, log }
     }
     /// What it has logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().expect("not poisoned").clone()
     }
     /// The word after `before` in the log, once it is there.
-    pub async fn logged(&mut self, before: &str) -> String {
+    pub(crate) async fn logged(&mut self, before: &str) -> String {
         let started = Instant::now();
         loop {
             let log = self.log();
@@ -69,7 +69,7 @@ impl Process {
         }
     }
     /// Waits for its end.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("its status can be asked") {
@@ -80,12 +80,12 @@ impl Process {
         }
     }
     /// kill -9.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
     /// SIGTERM, and waits until it has drained.
-    pub async fn terminate(&mut self) -> ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(sent.success(), "the process has gone:\n{}", self.log());
@@ -100,18 +100,18 @@ impl Drop for Process {
 }
 
 /// A worker with its REST API.
-pub struct Worker {
-    pub process: Process,
-    pub url: String,
+pub(crate) struct Worker {
+    pub(crate) process: Process,
+    pub(crate) url: String,
     client: Client,
 }
 
 /// An answer of the API.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -120,57 +120,57 @@ impl Answer {
         Self { status, headers, text: response.text().await.expect("a whole body") }
     }
     /// The body as JSON; null where there is none.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         if self.text.is_empty() { Value::Null } else { serde_json::from_str(&self.text).expect("a JSON body") }
     }
     /// The message of an error body, after checking its shape.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let body = self.json();
         assert_eq!(body["error_code"], self.status, "{body}");
         body["message"].as_str().expect("a message").to_owned()
     }
     /// A header as text; empty where it is missing.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 }
 
 impl Worker {
     /// A worker on the embedded broker without connectors.
-    pub async fn embedded(folder: &Path) -> Self {
+    pub(crate) async fn embedded(folder: &Path) -> Self {
         Self::with(folder, EMBEDDED).await
     }
     /// `longshore worker` with these settings.
-    pub async fn with(folder: &Path, yaml: &str) -> Self {
+    pub(crate) async fn with(folder: &Path, yaml: &str) -> Self {
         std::fs::write(folder.join("worker.yaml"), yaml).expect("written");
         Self::running(Process::start(folder, &["worker", "worker.yaml"])).await
     }
     /// `longshore up` with this file.
-    pub async fn up(folder: &Path, yaml: &str) -> Self {
+    pub(crate) async fn up(folder: &Path, yaml: &str) -> Self {
         std::fs::write(folder.join("up.yaml"), yaml).expect("written");
         Self::running(Process::start(folder, &["up", "up.yaml"])).await
     }
     /// Waits until the worker answers that it is healthy.
-    pub async fn running(mut process: Process) -> Self {
+    pub(crate) async fn running(mut process: Process) -> Self {
         let url = process.logged("worker started rest=").await;
         let worker = Self { process, url, client: Client::new() };
         eventually("healthy", || async { (worker.get("/health").await.status == 200).then_some(()) }).await;
         worker
     }
     /// The embedded broker's address.
-    pub async fn bootstrap(&mut self) -> String {
+    pub(crate) async fn bootstrap(&mut self) -> String {
         self.process.logged("bootstrap=\"").await
     }
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PUT, path, Some(body)).await
     }
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body)).await
     }
-    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
         if let Some(body) = body {
             request = request.json(&body);
@@ -178,7 +178,7 @@ impl Worker {
         Answer::of(request.send().await.expect("an answer")).await
     }
     /// A request with any body and headers.
-    pub async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    pub(crate) async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.url)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -186,15 +186,15 @@ impl Worker {
         Answer::of(request.send().await.expect("an answer")).await
     }
     /// Creates a connector, or panics with what was answered.
-    pub async fn create(&self, name: &str, config: Value) {
+    pub(crate) async fn create(&self, name: &str, config: Value) {
         let answer = self.post("/connectors", json!({ "name": name, "config": config })).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
-    pub async fn status(&self, name: &str) -> Value {
+    pub(crate) async fn status(&self, name: &str) -> Value {
         self.get(&format!("/connectors/{name}/status")).await.json()
     }
     /// Waits until the first task of a connector is in a state, and returns its status.
-    pub async fn task(&self, name: &str, state: &str) -> Value {
+    pub(crate) async fn task(&self, name: &str, state: &str) -> Value {
         eventually(&format!("{name}-0 {state}"), || async {
             let status = self.status(name).await;
             let task = status["tasks"].get(0)?;
@@ -205,7 +205,7 @@ impl Worker {
 }
 
 /// Asks again and again until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = ask().await {
@@ -217,7 +217,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
 }
 
 /// Waits until a file has so many lines, and returns them.
-pub async fn lines(file: &Path, count: usize) -> Vec<String> {
+pub(crate) async fn lines(file: &Path, count: usize) -> Vec<String> {
     eventually(&format!("{count} lines in {}", file.display()), || async {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         (text.lines().count() >= count).then(|| text.lines().map(str::to_owned).collect())
@@ -226,19 +226,19 @@ pub async fn lines(file: &Path, count: usize) -> Vec<String> {
 }
 
 /// Runs a command of the binary to its end.
-pub async fn command(folder: &Path, args: &[&str]) -> Output {
+pub(crate) async fn command(folder: &Path, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(BINARY);
     command.args(args).current_dir(folder).env_remove("LONGSHORE_URL").stdin(Stdio::null()).kill_on_drop(true);
     tokio::time::timeout(WAIT_MAX, command.output()).await.expect("it ends in time").expect("it runs")
 }
 
 /// What a process printed.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Sends bytes to the API as they are and returns everything that comes back until the connection ends.
-pub fn exchange(url: &str, bytes: &[u8]) -> String {
+pub(crate) fn exchange(url: &str, bytes: &[u8]) -> String {
     use std::{io::Write, net::TcpStream};
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("connected");
     stream.set_read_timeout(Some(WAIT_MAX)).expect("a timeout");
