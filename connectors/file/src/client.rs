@@ -60,8 +60,10 @@ where
     let mut lent = slot
         .take()
         .ok_or_else(|| Error::bug(op, "a call came after close, or after one that was dropped"))?;
+    // Log lines of the other thread say which task they are about, too.
+    let span = tracing::Span::current();
     let done = tokio::task::spawn_blocking(move || {
-        let answer = call(&mut lent);
+        let answer = span.in_scope(|| call(&mut lent));
         (lent, answer)
     });
     match done.await {

@@ -133,7 +133,7 @@ impl Broker {
         } else {
             format!("{host}:{}", address.port())
         };
-        tracing::info!(bootstrap, data_dir = ?node.config.data_dir, "development broker is running: one node, not for production");
+        tracing::info!(bootstrap, data = %node.config.data_dir.as_deref().map_or_else(|| "memory".to_owned(), |dir| dir.display().to_string()), "embedded development broker is running: one node, for development only, never for production");
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "the development broker listens beyond this machine, and asks nobody who they are");
         }

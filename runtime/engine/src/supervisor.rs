@@ -95,7 +95,7 @@ impl Supervisor {
         let wanted = self.cx.config.read(crate::views::config::Configs::all);
         for name in self.cx.requests.take_replans() {
             if let Some(run) = self.connectors.get_mut(&name) {
-                run.replan = true;
+                run.asked = true;
             }
         }
         self.assign(&wanted, &view);
@@ -158,8 +158,15 @@ impl Supervisor {
     async fn shut_down(mut self) {
         let running: Vec<TaskId> = self.tasks.keys().cloned().collect();
         running.iter().for_each(|id| self.crew.stop(id));
+        let grace = self.cx.settings.grace;
+        // A task is dropped one grace period after it was told to stop; one that blocks its thread cannot even be dropped (I6).
+        let overdue = Instant::now() + Duration::from_secs(3600) + grace * 2 + Duration::from_secs(1);
         while self.crew.tasks() > 0 {
-            let ended = self.crew.ended().await;
+            let Ok(ended) = tokio::time::timeout_at(overdue, self.crew.ended()).await else {
+                let tasks = self.crew.tasks();
+                tracing::error!(tasks, "some tasks block their threads and are left behind");
+                break;
+            };
             if let Ended::Task(id, outcome) = ended {
                 self.task_ended(&id, outcome);
             }

@@ -11,11 +11,11 @@ use crate::{
     registry::{Connector, PluginKind, Registry},
 };
 pub use longshore_sdk::config::UnknownKeys;
-pub use overrides::{ClientKeys, OverridePolicy, Overrides};
 use longshore_sdk::{
     Direction,
     config::{Definition, Finding, Flat, Key, info::ConfigInfos},
 };
+pub use overrides::{ClientKeys, OverridePolicy, Overrides};
 
 /// The outcome of a check.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,10 @@ use crate::{
 use longshore_engine::ports::TopicSpec;
 use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+        TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::Consumer,
     error::RDKafkaErrorCode as Code,
@@ -135,6 +138,7 @@ impl Admin {
         let options = AdminOptions::new().operation_timeout(Some(ASK_MAX));
         let results = self
             .native()?
+            .client()
             .create_topics([&new], &options)
             .await
             .map_err(|error| errors::from_client("create_topic", error))?;
@@ -153,7 +157,7 @@ impl Admin {
 
     /// A new topic can be used once each partition has a leader.
     async fn await_leaders(&self, topic: &str) -> Result<()> {
-        for _ in 0..100 {
+        for _ in 0..500 {
             let name = topic.to_owned();
             let ready = self.ask("metadata", move |client| {
                 let metadata = all_topics(client)?;
@@ -165,7 +169,7 @@ impl Admin {
             if ready.await? {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Err(
             Error::transient("create_topic", "the new topic has no leaders yet")
@@ -176,27 +180,42 @@ impl Admin {
     /// `None` = the broker does not tell us.
     pub(crate) async fn config_value(
         &self,
-        resource: &ResourceSpecifier<'_>,
+        resource: ResourceSpecifier<'_>,
         key: &str,
     ) -> Result<Option<String>> {
+        Ok(self.config_values(&[resource], key).await?.pop().flatten())
+    }
+
+    /// The same of several, in one question: values stand in the order of `resources`.
+    pub(crate) async fn config_values(
+        &self,
+        resources: &[ResourceSpecifier<'_>],
+        key: &str,
+    ) -> Result<Vec<Option<String>>> {
         let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
         let results = self
             .native()?
-            .describe_configs([resource], &options)
+            .client()
+            .describe_configs(resources, &options)
             .await
             .map_err(|error| errors::from_client("describe_configs", error))?;
+        let mut values = vec![None; resources.len()];
         for result in results {
             match result {
-                Ok(resource) => {
-                    let entry = resource.entry_map().get(key).copied();
-                    return Ok(entry.and_then(|entry| entry.value.clone()));
+                Ok(told) => {
+                    let mut asked = resources.iter();
+                    let place = asked.position(|asked| told.specifier == owned(asked));
+                    let entry = told.entry_map().get(key).copied();
+                    if let (Some(place), Some(entry)) = (place, entry) {
+                        values[place].clone_from(&entry.value);
+                    }
                 }
                 Err(code) => {
                     tracing::warn!(key, code = ?code, "a broker's or topic's config cannot be checked");
                 }
             }
         }
-        Ok(None)
+        Ok(values)
     }
 
     /// The offsets that a group has committed.
@@ -264,7 +283,7 @@ impl Admin {
         };
         let resource = ResourceSpecifier::Broker(broker);
         let value = self
-            .config_value(&resource, "group.min.session.timeout.ms")
+            .config_value(resource, "group.min.session.timeout.ms")
             .await?;
         Ok(value.and_then(|value| value.parse().ok()))
     }
@@ -303,12 +322,40 @@ impl Admin {
     }
 
     /// Short-lived: its log lines are drained by nobody.
-    fn native(&self) -> Result<AdminClient<DefaultClientContext>> {
+    fn native(&self) -> Result<Native> {
         let resolved = self.settings.resolve(Role::Admin, &Properties::new())?;
-        resolved
+        let client = resolved
             .config()
             .create()
-            .map_err(|error| errors::from_client("open", error))
+            .map_err(|error| errors::from_client("open", error))?;
+        Ok(Native(Some(client)))
+    }
+}
+
+/// A client for one question. Its end takes a tenth of a second, for which nobody should wait.
+struct Native(Option<AdminClient<DefaultClientContext>>);
+
+impl Native {
+    fn client(&self) -> &AdminClient<DefaultClientContext> {
+        self.0.as_ref().expect("present until dropped")
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        let spawned = std::thread::Builder::new()
+            .name("kafka drop".to_owned())
+            .spawn(move || drop(client));
+        drop(spawned);
+    }
+}
+
+fn owned(resource: &ResourceSpecifier<'_>) -> OwnedResourceSpecifier {
+    match resource {
+        ResourceSpecifier::Topic(name) => OwnedResourceSpecifier::Topic((*name).to_owned()),
+        ResourceSpecifier::Group(name) => OwnedResourceSpecifier::Group((*name).to_owned()),
+        ResourceSpecifier::Broker(id) => OwnedResourceSpecifier::Broker(*id),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     errors,
     handle::{self, Event, Handle},
     lanes::Lanes,
+    pattern,
 };
 use longshore_engine::ports::{self, ConsumerSpec, Lag, Polled, Subscription};
 use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, erased::Boxed};
@@ -19,6 +20,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 const RECORDS_MAX: usize = 5000;
 /// No answer to a commit within this time = Transient.
 const COMMIT_MAX: Duration = Duration::from_secs(30);
+/// Never found by a pattern.
+const INTERNAL_TOPICS: &str = "^__consumer_offsets$,^__transaction_state$,^__share_group_state$";
 const SEEK_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) struct GroupConsumer {
@@ -67,7 +70,9 @@ impl GroupConsumer {
             Subscription::Topics(topics) => topics.clone(),
             Subscription::Regex(regex) => {
                 resolved.preset("metadata.max.age.ms", 30_000);
-                vec![format!("^({})$", posix(regex))]
+                // As a Java consumer has it: what the broker keeps for itself is not data.
+                resolved.preset("topic.blacklist", INTERNAL_TOPICS);
+                vec![pattern::posix(regex)?]
             }
         };
         let client = Handle::open(&resolved.config(), &spec.client_id)?;
@@ -296,14 +301,4 @@ pub(crate) fn listed<'a>(
             .map_err(|error| errors::from_client("offsets", error))?;
     }
     Ok(list)
-}
-
-/// The client's topic patterns are POSIX extended expressions: the two Perl forms that configs use most are rewritten.
-fn posix(regex: &str) -> String {
-    regex
-        .replace("(?:", "(")
-        .replace("\\d", "[0-9]")
-        .trim_start_matches('^')
-        .trim_end_matches('$')
-        .to_owned()
 }

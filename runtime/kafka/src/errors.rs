@@ -105,8 +105,12 @@ pub(crate) fn coded(op: &'static str, code: Code, detail: &str) -> Error {
 pub(crate) fn from_client(op: &'static str, error: KafkaError) -> Error {
     match error {
         KafkaError::ClientConfig(_, description, key, _) => {
-            // The value may be a secret (I8): the key and the library's description say enough.
-            Error::config(op, format!("{key}: {description}"))
+            // The value may be a secret (I8), and the library's description quotes most of them.
+            let range = description
+                .find("outside allowed range")
+                .map(|at| &description[at..]);
+            let problem = range.unwrap_or("the client does not take this value");
+            Error::config(op, format!("{key}: {problem}")).with("key", key)
         }
         KafkaError::ClientCreation(text) => Error::config(op, text),
         KafkaError::Nul(_) => Error::config(op, "a name holds a NUL character"),
@@ -131,4 +135,40 @@ pub(crate) fn too_large(topic: &str, size: usize) -> Error {
     coded("send", Code::MessageSizeTooLarge, "the record is too large")
         .with("topic", topic)
         .with("size", size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::{config::FromClientConfig, consumer::BaseConsumer};
+
+    #[test]
+    fn a_setting_that_the_client_refuses_is_named_without_its_value() {
+        let opened = |key: &str, value: &str| {
+            let mut config = rdkafka::ClientConfig::new();
+            config.set(key, value);
+            let error =
+                BaseConsumer::<rdkafka::consumer::DefaultConsumerContext>::from_config(&config);
+            from_client("open", error.err().expect("refused"))
+        };
+        for key in [
+            "fetch.min.bytes",
+            "isolation.level",
+            "check.crcs",
+            "client.dns.lookup",
+        ] {
+            let error = opened(key, "canary-5ecret");
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().starts_with(key), "{error}");
+            assert!(
+                !format!("{error:?}").contains("canary-5ecret"),
+                "I8: {error:?}"
+            );
+        }
+        let error = opened("session.timeout.ms", "0");
+        assert!(
+            error.message().contains("outside allowed range 1..3600000"),
+            "{error}"
+        );
+    }
 }

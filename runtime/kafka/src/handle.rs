@@ -49,6 +49,8 @@ struct State {
 /// What the client told, for the owner of its records.
 #[derive(Default)]
 pub(crate) struct Events {
+    /// The client's name, for log lines.
+    name: String,
     state: Mutex<State>,
     wake: Arc<Notify>,
 }
@@ -103,7 +105,7 @@ impl Events {
         if let Some(error) = self::fatal(code, fatal) {
             self.tell(error);
         } else {
-            tracing::debug!(code = ?code, "consumer: the client retries");
+            tracing::debug!(client = self.name, code = ?code, "consumer: the client retries");
         }
     }
 }
@@ -126,25 +128,25 @@ pub(crate) fn fatal(code: Code, fatal: bool) -> Option<Error> {
 }
 
 /// The client library's log lines, under its own target and never louder than a warning: what matters comes back as an error.
-pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+pub(crate) fn log_line(client: &str, level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
         | RDKafkaLogLevel::Error
         | RDKafkaLogLevel::Warning => {
-            tracing::warn!(target: "librdkafka", facility, "{line}");
+            tracing::warn!(target: "librdkafka", client, facility, "{line}");
         }
-        _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
+        _ => tracing::debug!(target: "librdkafka", client, facility, "{line}"),
     }
 }
 
 impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level, facility, line);
+        log_line(&self.name, level, facility, line);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", error = %error, "{reason}");
+        tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
     }
 }
 
@@ -215,7 +217,11 @@ pub(crate) struct Handle {
 impl Handle {
     /// Opens the client and starts its thread.
     pub(crate) fn open(config: &ClientConfig, name: &str) -> Result<Arc<Self>> {
-        let consumer = BaseConsumer::from_config_and_context(config, Events::default())
+        let events = Events {
+            name: name.to_owned(),
+            ..Events::default()
+        };
+        let consumer = BaseConsumer::from_config_and_context(config, events)
             .map_err(|error| errors::from_client("open", error))?;
         let (tell_closed, closed) = watch::channel(false);
         let handle = Arc::new(Self {
@@ -251,7 +257,7 @@ impl Handle {
         }
         let waiting = self.events().next(false);
         if let Err(error) = self.consumer().close_queue() {
-            tracing::warn!(error = %error, "a consumer does not close cleanly");
+            tracing::warn!(client = self.events().name, error = %error, "a consumer does not close cleanly");
         }
         if unanswered || matches!(waiting, Some(Event::Assigned(_) | Event::Revoked(_))) {
             // While closing, any answer counts as giving everything back.

@@ -4,6 +4,7 @@ use crate::{Admin, client::Properties};
 use longshore_engine::ports::TopicSpec;
 use longshore_sdk::{Error, Result};
 use rdkafka::admin::ResourceSpecifier;
+use std::collections::BTreeMap;
 
 /// An internal topic of a worker: compacted, with settings of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,20 @@ impl InternalTopic {
             config: Properties::new(),
         }
     }
+    fn check_partitions(&self, partitions: i32) -> Result<()> {
+        if !self.exact || partitions == self.partitions {
+            return Ok(());
+        }
+        let name = &self.name;
+        Err(Error::config(
+            "start",
+            format!(
+                "the topic {name} ({}) must have exactly {} partition, not {partitions}: order would be lost; create it anew or name another one",
+                self.key, self.partitions
+            ),
+        )
+        .with("topic", name))
+    }
 }
 
 impl Admin {
@@ -57,11 +72,11 @@ impl Admin {
     pub async fn ensure_internal(&self, topics: &[InternalTopic]) -> Result<()> {
         let brokers = self.brokers().await?;
         let existing = self.topics().await?;
-        for topic in topics {
-            if let Some(partitions) = existing.get(&topic.name) {
-                self.check_internal(topic, *partitions).await?;
-                continue;
-            }
+        let (known, missing): (Vec<_>, Vec<_>) = topics
+            .iter()
+            .partition(|topic| existing.contains_key(&topic.name));
+        self.check_internal(&known, &existing).await?;
+        for topic in missing {
             let mut config = topic.config.clone();
             config.insert("cleanup.policy".to_owned(), "compact".to_owned());
             let replication = topic
@@ -75,36 +90,41 @@ impl Admin {
             };
             if !self.ensure_topic(&spec).await? {
                 // Somebody else was faster: theirs is checked like any other.
-                let partitions = self.partitions(&topic.name).await?;
-                self.check_internal(topic, partitions.unwrap_or(topic.partitions))
-                    .await?;
+                self.check_internal(&[topic], &self.topics().await?).await?;
             }
         }
         Ok(())
     }
 
-    async fn check_internal(&self, topic: &InternalTopic, partitions: i32) -> Result<()> {
+    async fn check_internal(
+        &self,
+        topics: &[&InternalTopic],
+        existing: &BTreeMap<String, i32>,
+    ) -> Result<()> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        for topic in topics {
+            let partitions = existing.get(&topic.name).copied();
+            topic.check_partitions(partitions.unwrap_or(topic.partitions))?;
+        }
+        let resources = topics.iter().map(|t| ResourceSpecifier::Topic(&t.name));
+        let resources: Vec<_> = resources.collect();
+        let policies = self.config_values(&resources, "cleanup.policy").await?;
+        for (topic, policy) in topics.iter().zip(policies) {
+            match policy {
+                Some(policy) if policy != "compact" => {
+                    return Err(self.not_compacted(topic, &policy));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn not_compacted(&self, topic: &InternalTopic, policy: &str) -> Error {
         let name = &topic.name;
-        if topic.exact && partitions != topic.partitions {
-            return Err(Error::config(
-                "start",
-                format!(
-                    "the topic {name} ({}) must have exactly {} partition, not {partitions}: order would be lost; create it anew or name another one",
-                    topic.key, topic.partitions
-                ),
-            )
-            .with("topic", name));
-        }
-        let Some(policy) = self
-            .config_value(&ResourceSpecifier::Topic(name), "cleanup.policy")
-            .await?
-        else {
-            return Ok(());
-        };
-        if policy == "compact" {
-            return Ok(());
-        }
-        Err(Error::config(
+        Error::config(
             "start",
             format!(
                 "the topic {name} ({}) has cleanup.policy={policy}, which would delete what it holds: run kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact",
@@ -112,6 +132,6 @@ impl Admin {
                 self.settings.bootstrap()
             ),
         )
-        .with("topic", name))
+        .with("topic", name)
     }
 }

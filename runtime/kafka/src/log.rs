@@ -56,15 +56,14 @@ enum Writer {
 }
 
 impl KafkaLog {
-    /// Opens the writer (a transactional one is initialised, so that its predecessor's open transaction ends) and an asking client.
-    /// Err (Config): there is no such topic.
-    pub async fn open(settings: &ClientSettings, spec: LogSpec) -> Result<Self> {
-        let admin = Admin::connect(settings).await?;
+    /// Opens the writer (a transactional one is initialised, so that its predecessor's open transaction ends). Questions go through `admin`,
+    /// whose settings the log's own clients start from. Err (Config): there is no such topic.
+    pub async fn open(admin: &Admin, spec: LogSpec) -> Result<Self> {
         let log = Self {
-            writer: Mutex::new(open_writer(settings, &spec).await?),
-            settings: settings.clone(),
+            writer: Mutex::new(open_writer(&admin.settings, &spec).await?),
+            settings: admin.settings.clone(),
             spec,
-            admin,
+            admin: admin.clone(),
         };
         log.partitions().await?;
         Ok(log)

@@ -27,8 +27,12 @@ use tokio::sync::watch;
 /// How often the broker is asked for the members.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const ASK_MAX: Duration = Duration::from_secs(5);
-/// How often it is asked while joining.
+/// How often the library is woken. It sends heartbeats only when it wakes, which by itself may be after a second: too late for a short session.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
+/// How often it is asked while joining, unless the client has news.
 const JOIN_EVERY: Duration = Duration::from_millis(50);
+/// How often the client is nudged while it joins.
+const NUDGE_EVERY: Duration = Duration::from_millis(10);
 
 /// Who joins what.
 #[derive(Clone, Debug)]
@@ -53,14 +57,13 @@ pub struct KafkaMembership {
 impl KafkaMembership {
     /// Joins, and returns once the broker lists this worker. A former incarnation of the same URL does not delay it.
     /// Err (Config): another worker is there, or a Kafka Connect cluster, or foreign consumers.
-    pub async fn join(settings: &ClientSettings, spec: MemberSpec) -> Result<Self> {
-        let admin = Admin::connect(settings).await?;
+    pub async fn join(admin: &Admin, spec: MemberSpec) -> Result<Self> {
         let mut session = spec.session_timeout_ms;
-        alone(&admin, &spec, session).await?;
+        alone(admin, &spec, session).await?;
         loop {
-            let client = subscribe(settings, &spec, session)?;
-            match listed(&admin, &client, &spec, session).await {
-                Ok(roster) => return Self::follow(admin, client, spec, session, &roster),
+            let client = subscribe(&admin.settings, &spec, session)?;
+            match listed(admin, &client, &spec, session).await {
+                Ok(roster) => return Self::follow(admin.clone(), client, spec, session, &roster),
                 Err(refused) => {
                     client.begin_close(false);
                     let minimum = match roster::session_refused(&refused) {
@@ -183,7 +186,12 @@ fn taken(group: &str, url: &str) -> Error {
 }
 
 /// Waits until the broker lists this incarnation, with nobody of another URL who leads.
-async fn listed(admin: &Admin, client: &Handle, spec: &MemberSpec, session: u32) -> Result<Roster> {
+async fn listed(
+    admin: &Admin,
+    client: &Arc<Handle>,
+    spec: &MemberSpec,
+    session: u32,
+) -> Result<Roster> {
     let deadline = Instant::now() + Duration::from_millis(u64::from(session) + 15_000);
     loop {
         if let Some(error) = client.events().trouble() {
@@ -206,7 +214,24 @@ async fn listed(admin: &Admin, client: &Handle, spec: &MemberSpec, session: u32)
                 ),
             ));
         }
-        tokio::time::sleep(JOIN_EVERY).await;
+        news(client).await;
+    }
+}
+
+/// Waits until the client has something to say, at most until it is time to ask again. The library looks whether its connection is up, and takes
+/// the next step of joining, only once a second or when it is asked something: so it is asked something.
+async fn news(client: &Arc<Handle>) {
+    let deadline = Instant::now() + JOIN_EVERY;
+    while Instant::now() < deadline {
+        let nudged = Arc::clone(client);
+        let _ = run("join", Bounded(ASK_MAX), move || {
+            Ok(nudged.consumer().subscription().is_ok())
+        })
+        .await;
+        let wake = client.events().wake().notified();
+        if tokio::time::timeout(NUDGE_EVERY, wake).await.is_ok() {
+            return;
+        }
     }
 }
 
@@ -225,11 +250,20 @@ impl Watcher {
     fn run(self) {
         self.client.events().unpark_me();
         let mut seen = Instant::now();
+        let mut asked = Instant::now();
         while !self.stop.load(Ordering::Acquire) {
-            std::thread::park_timeout(ASK_EVERY);
+            let slept = Instant::now();
+            std::thread::park_timeout(WAKE_EVERY);
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
+            // Any question to the library's main thread wakes it; this one asks no broker.
+            let _ = self.client.consumer().assignment();
+            // Woken early: a rebalance.
+            if slept.elapsed() >= WAKE_EVERY && asked.elapsed() < ASK_EVERY {
+                continue;
+            }
+            asked = Instant::now();
             if let Some(error) = self.client.events().trouble() {
                 tracing::warn!(error = %error, "membership is in trouble");
             }

@@ -3,7 +3,9 @@
 #![allow(unsafe_code)]
 
 mod fetch;
+mod heap;
 mod produce;
 
 pub(crate) use fetch::{Batch, PartitionQueue, cached_end};
+pub use heap::cap_heap_arenas;
 pub(crate) use produce::{Line, Topics};

@@ -72,6 +72,8 @@ pub(crate) fn fatal<C: ClientContext>(op: &'static str, client: &Client<C>) -> O
 
 /// Where delivery reports arrive, on the serving thread.
 pub(crate) struct Deliveries {
+    /// The client's name, for log lines.
+    name: String,
     line: Line,
     moved: Notify,
     client: OnceLock<Weak<Inner>>,
@@ -79,10 +81,10 @@ pub(crate) struct Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        crate::handle::log_line(level, facility, line);
+        crate::handle::log_line(&self.name, level, facility, line);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", error = %error, "{reason}");
+        tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
     }
 }
 
@@ -159,6 +161,7 @@ impl KafkaProducer {
         let transactional_id = spec.transactional_id.as_deref();
         let resolved = configured(settings, &spec.client_id, transactional_id, &spec.overrides)?;
         let context = Deliveries {
+            name: spec.client_id.clone(),
             line: Line::default(),
             moved: Notify::new(),
             client: OnceLock::new(),

@@ -2,10 +2,10 @@
 
 mod rig;
 
-use rig::{Cluster, map, record, send, unique};
 use longshore_engine::ports::{Bus, TopicSpec};
 use longshore_kafka::{Admin, ClientSettings, InternalTopic, KafkaBus, check_overrides};
 use longshore_sdk::ErrorKind;
+use rig::{Cluster, map, record, send, unique};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn internal_topics_are_created_once_and_accepted_again() {

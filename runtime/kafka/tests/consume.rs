@@ -2,9 +2,9 @@
 
 mod rig;
 
-use rig::{Cluster, LONG, all_ok, bytes, read, record, send, step, unique};
 use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Polled, Subscription};
 use longshore_sdk::{ErrorKind, Topic, TopicOffsets, TopicPartition};
+use rig::{Cluster, LONG, all_ok, bytes, read, record, send, step, unique};
 use std::{collections::BTreeSet, time::Duration};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -208,7 +208,7 @@ async fn a_regex_finds_its_topics() {
     let spec = ConsumerSpec {
         client_id: unique("c"),
         group: unique("g"),
-        subscription: Subscription::Regex(format!("{stem}_(?:a|b)\\d")),
+        subscription: Subscription::Regex(format!("{stem}_(?:a|b)[\\d.-]")),
         overrides: Default::default(),
     };
     let mut consumer = cluster.bus.consumer(spec).await.expect("a consumer");
@@ -220,6 +220,33 @@ async fn a_regex_finds_its_topics() {
     assert_eq!(topics, [format!("{stem}_a1"), format!("{stem}_b2")].into());
     let more = step(&mut consumer, SHORT).await;
     assert!(more.is_empty(), "{more:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regex_does_not_find_what_the_broker_keeps_for_itself() {
+    let cluster = Cluster::start().await;
+    let topic = cluster.topic(1).await;
+    // A real cluster has it already.
+    let internal = longshore_engine::ports::TopicSpec {
+        name: "__consumer_offsets".to_owned(),
+        partitions: Some(1),
+        replication: Some(1),
+        config: Default::default(),
+    };
+    drop(cluster.bus.ensure_topic(internal).await);
+    let spec = ConsumerSpec {
+        client_id: unique("c"),
+        group: unique("g"),
+        subscription: Subscription::Regex(".*".to_owned()),
+        overrides: Default::default(),
+    };
+    let mut consumer = cluster.bus.consumer(spec).await.expect("a consumer");
+    let Polled::Assigned(assigned) = event(&mut consumer).await else {
+        panic!("the first event is an assignment");
+    };
+    assert!(assigned.contains(&at(&topic, 0)), "{assigned:?}");
+    let internal = assigned.iter().find(|at| at.topic.starts_with("__"));
+    assert_eq!(internal, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

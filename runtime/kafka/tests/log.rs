@@ -3,10 +3,10 @@
 mod rig;
 
 use bytes::Bytes;
-use rig::{Cluster, LONG, unique};
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Version};
-use longshore_kafka::{KafkaLog, LogSpec};
+use longshore_kafka::{Admin, KafkaLog, LogSpec};
 use longshore_sdk::ErrorKind;
+use rig::{Cluster, LONG, unique};
 use std::collections::BTreeMap;
 
 fn entry(key: &str, value: Option<&str>) -> (Bytes, Option<Bytes>) {
@@ -20,7 +20,8 @@ async fn open(cluster: &Cluster, topic: &str, transactional_id: Option<&str>) ->
         client_id: unique("log"),
         transactional_id: transactional_id.map(str::to_owned),
     };
-    KafkaLog::open(&cluster.settings, spec).await.expect("open")
+    let admin = Admin::connect(&cluster.settings).await.expect("admin");
+    KafkaLog::open(&admin, spec).await.expect("open")
 }
 
 /// Reads until the positions have reached `end`.
@@ -186,9 +187,7 @@ async fn a_missing_topic_is_named() {
         client_id: "log".to_owned(),
         transactional_id: None,
     };
-    let error = KafkaLog::open(&cluster.settings, spec)
-        .await
-        .err()
-        .expect("missing");
+    let admin = Admin::connect(&cluster.settings).await.expect("admin");
+    let error = KafkaLog::open(&admin, spec).await.err().expect("missing");
     assert_eq!(error.kind(), ErrorKind::Config);
 }

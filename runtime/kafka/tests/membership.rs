@@ -2,10 +2,10 @@
 
 mod rig;
 
-use rig::{Cluster, LONG, unique};
 use longshore_engine::ports::Membership;
 use longshore_kafka::{Admin, InternalTopic, KafkaMembership, MemberSpec};
 use longshore_sdk::{ErrorKind, Result};
+use rig::{Cluster, LONG, unique};
 
 async fn prepared(cluster: &Cluster) -> String {
     let group = unique("workers");
@@ -22,7 +22,8 @@ async fn join(cluster: &Cluster, group: &str, url: &str, session: u32) -> Result
         incarnation: unique("i"),
         session_timeout_ms: session,
     };
-    KafkaMembership::join(&cluster.settings, spec).await
+    let admin = Admin::connect(&cluster.settings).await?;
+    KafkaMembership::join(&admin, spec).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

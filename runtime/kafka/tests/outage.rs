@@ -2,10 +2,10 @@
 
 mod rig;
 
-use rig::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
 use longshore_broker::{Broker, Config};
 use longshore_engine::ports::{Consumer, Inbox, Polled, Receipt, Ticket};
 use longshore_sdk::{Topic, TopicOffsets, TopicPartition};
+use rig::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
 use std::{path::Path, sync::Arc, time::Duration};
 
 async fn broker(data: &Path, listen: &str) -> Broker {

@@ -3,9 +3,9 @@
 mod rig;
 
 use bytes::Bytes;
-use rig::{Cluster, all_ok, answers, bytes, read, record, send, unique};
 use longshore_engine::ports::{Inbox, Receipt, Ticket};
 use longshore_sdk::{Datum, ErrorKind, Header, Record, Topic};
+use rig::{Cluster, all_ok, answers, bytes, read, record, send, unique};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]

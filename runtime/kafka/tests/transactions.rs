@@ -3,8 +3,8 @@
 mod rig;
 
 use bytes::Bytes;
-use rig::{Cluster, all_ok, bytes, read, record, send, unique};
 use longshore_sdk::{Datum, ErrorKind};
+use rig::{Cluster, all_ok, bytes, read, record, send, unique};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_shows_records_and_offsets_and_an_abort_hides_both() {

@@ -22,6 +22,7 @@ const FAILED: u8 = 1;
 const WOULD_CHANGE: u8 = 2;
 
 fn main() -> ExitCode {
+    longshore_kafka::cap_heap_arenas();
     let cli = Cli::parse();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,15 +53,26 @@ async fn run(cli: Cli) -> Result<u8> {
             node::serve_broker(&listen, &data).await?;
         }
         Command::Lint { files, json } => {
-            return Ok(if cli::lint::run(&files, json) { 0 } else { FAILED });
+            return Ok(if cli::lint::run(&files, json) {
+                0
+            } else {
+                FAILED
+            });
         }
         Command::Plan { files, remote } => {
-            return Ok(if cli::apply::plan(&files, &remote).await? { WOULD_CHANGE } else { 0 });
+            return Ok(if cli::apply::plan(&files, &remote).await? {
+                WOULD_CHANGE
+            } else {
+                0
+            });
         }
         Command::Apply { files, remote } => cli::apply::apply(&files, &remote).await?,
         Command::Connectors { action } => cli::connectors::run(action).await?,
         Command::Status { name, remote } => cli::status::run(name.as_deref(), &remote).await?,
-        Command::Plugins { connectors_only, remote } => cli::connectors::plugins(connectors_only, &remote).await?,
+        Command::Plugins {
+            connectors_only,
+            remote,
+        } => cli::connectors::plugins(connectors_only, &remote).await?,
     }
     Ok(0)
 }
@@ -75,7 +87,9 @@ async fn worker(file: Option<&Path>) -> Result<()> {
         }
     };
     if !settings.connectors.is_empty() {
-        bail!("the file has connectors: `longshore up` runs those, or `longshore apply` sends them to a worker");
+        bail!(
+            "the file has connectors: `longshore up` runs those, or `longshore apply` sends them to a worker"
+        );
     }
     for note in &settings.notes {
         tracing::warn!("{note}");

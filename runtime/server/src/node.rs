@@ -1,6 +1,5 @@
 //! A running process: embedded broker, Kafka clients, worker and REST API, started in order and stopped in the opposite one.
 
-mod alone;
 mod broker;
 mod parts;
 mod signal;
@@ -16,10 +15,10 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, bail};
 use longshore_broker::Broker;
-use longshore_engine::{control::Control, metrics::Metrics, worker::Worker};
+use longshore_engine::{control::Control, metrics::Metrics, ports::View, worker::Worker};
 use longshore_kafka::ClientSettings;
 use std::{path::Path, sync::Arc};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// A worker with everything around it.
@@ -28,6 +27,7 @@ pub(crate) struct Node {
     worker: Worker,
     control: Control,
     broker: Option<Broker>,
+    view: watch::Receiver<View>,
     servers: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -68,6 +68,7 @@ impl Node {
                 return Err(error);
             }
         };
+        let view = parts.membership.view();
         let registry = Arc::new(bundle::registry());
         let told = parts::told(&settings, worker_id.clone());
         let worker = Worker::start(
@@ -79,13 +80,24 @@ impl Node {
             metrics,
         );
         let control = worker.control();
-        door.open(control.clone());
+        servers.spawn({
+            let (door, control, stop) = (door.clone(), control.clone(), stop.clone());
+            // Before its topics are read a worker would answer that there are no connectors, and create those that exist.
+            async move {
+                tokio::select! {
+                    () = control.ready() => {}
+                    () = stop.cancelled() => return,
+                }
+                door.open(control);
+            }
+        });
         tracing::info!(rest = %format!("http://{worker_id}"), group = settings.group_id, "worker started");
         Ok(Self {
             settings,
             worker,
             control,
             broker,
+            view,
             servers,
             stop,
         })
@@ -102,10 +114,22 @@ impl Node {
     pub(crate) fn group(&self) -> &str {
         &self.settings.group_id
     }
-    /// Returns when something that should run for ever has ended.
+    /// Returns when the worker may not go on: another one leads its group, and only one is supported yet. A group that cannot be reached for
+    /// a while is no reason: tasks pause, and go on once it is back.
     pub(crate) async fn failed(&self) -> anyhow::Error {
-        std::future::pending::<()>().await;
-        anyhow!("the worker had to stop: see the log")
+        let mut view = self.view.clone();
+        let foreign = |view: &View| {
+            let leader = view.leader.as_ref()?;
+            (leader.worker_id != view.me.worker_id).then(|| leader.worker_id.clone())
+        };
+        let Ok(seen) = view.wait_for(|view| foreign(view).is_some()).await else {
+            return anyhow!("the membership in the group of workers has ended");
+        };
+        let other = foreign(&seen).unwrap_or_default();
+        anyhow!(
+            "group {} has another worker at {other}, which leads: two workers are not supported yet",
+            self.group()
+        )
     }
     /// Stops: tasks drain within their grace period, then the API, then the broker.
     pub(crate) async fn shutdown(mut self) {

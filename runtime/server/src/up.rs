@@ -68,7 +68,11 @@ fn checked(files: &[PathBuf]) -> Result<Settings> {
 }
 
 fn names(files: &[PathBuf]) -> String {
-    files.iter().map(|file| Path::display(file).to_string()).collect::<Vec<_>>().join(", ")
+    files
+        .iter()
+        .map(|file| Path::display(file).to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// An edit: a file that cannot be used changes nothing, the connectors keep running as they are.
@@ -83,12 +87,19 @@ async fn reload(files: &[PathBuf], control: &Control, owned: &mut Owned) -> Resu
 }
 
 /// Brings the worker's connectors in step with the files: creates and updates those of the files, deletes owned ones that are in no file.
-async fn step(control: &Control, wanted: &IndexMap<String, Section>, owned: &mut Owned) -> Result<()> {
+async fn step(
+    control: &Control,
+    wanted: &IndexMap<String, Section>,
+    owned: &mut Owned,
+) -> Result<()> {
     let running = control.connectors();
     for (name, section) in wanted {
         if !running.contains(name) {
             owned.add(name)?;
-        } else if control.config(name).is_ok_and(|config| config == section.config) {
+        } else if control
+            .config(name)
+            .is_ok_and(|config| config == section.config)
+        {
             continue;
         }
         match control.put_config(name, section.config.clone()).await {
@@ -97,10 +108,18 @@ async fn step(control: &Control, wanted: &IndexMap<String, Section>, owned: &mut
             Err(error) => tracing::error!(connector = name, %error, "connector refused"),
         }
     }
-    let gone: Vec<String> = owned.names().iter().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+    let gone: Vec<String> = owned
+        .names()
+        .iter()
+        .filter(|name| !wanted.contains_key(*name))
+        .cloned()
+        .collect();
     for name in gone {
         match control.delete(&name).await {
-            Ok(()) => tracing::info!(connector = name, "connector deleted: it is in no file any more"),
+            Ok(()) => tracing::info!(
+                connector = name,
+                "connector deleted: it is in no file any more"
+            ),
             Err(error) if error.kind == ControlErrorKind::NotFound => {}
             Err(error) => {
                 tracing::error!(connector = name, %error, "connector not deleted");

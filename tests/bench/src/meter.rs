@@ -14,6 +14,8 @@ pub(crate) struct Used {
     /// CPU seconds of the worker, user and system, all threads.
     pub(crate) worker: f64,
     pub(crate) broker: f64,
+    /// CPU seconds of everything else on the machine, but for this process.
+    pub(crate) others: f64,
     /// The worker's highest resident memory in MB within the window.
     pub(crate) peak_mb: f64,
 }
@@ -23,7 +25,7 @@ pub(crate) struct Meter {
     worker: u32,
     broker: u32,
     start: Instant,
-    before: (f64, f64),
+    before: [f64; 4],
 }
 
 impl Meter {
@@ -35,23 +37,51 @@ impl Meter {
             worker,
             broker,
             start: Instant::now(),
-            before: (cpu(worker)?, cpu(broker)?),
+            before: times(worker, broker)?,
         })
     }
 
     pub(crate) fn stop(&self) -> Result<Used> {
         let wall = self.start.elapsed();
-        let (worker, broker) = (
-            cpu(self.worker)? - self.before.0,
-            cpu(self.broker)? - self.before.1,
-        );
+        let now = times(self.worker, self.broker)?;
+        let [worker, broker, bench, machine] =
+            std::array::from_fn(|index| now[index] - self.before[index]);
+        let others = (machine - worker - broker - bench).max(0.0);
         Ok(Used {
             wall,
             worker,
             broker,
+            others,
             peak_mb: memory_mb(self.worker, "status", "VmHWM")?,
         })
     }
+}
+
+/// CPU seconds so far of the worker, the broker, this process, and the machine.
+fn times(worker: u32, broker: u32) -> Result<[f64; 4]> {
+    Ok([
+        cpu(worker)?,
+        cpu(broker)?,
+        cpu(std::process::id())?,
+        machine()?,
+    ])
+}
+
+/// Busy CPU seconds of all cores, with what a hypervisor stole.
+fn machine() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let fields: Vec<f64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    // user nice system idle iowait irq softirq steal
+    let idle: f64 = fields.iter().skip(3).take(2).sum();
+    Ok((fields.iter().sum::<f64>() - idle) / TICKS)
 }
 
 fn cpu(pid: u32) -> Result<f64> {

@@ -27,12 +27,13 @@ pub(crate) fn cell(cell: &Cell, all: &[Rounds]) {
             .map(|used| format!("{:.2}", micros(used.worker, cell.records)))
             .collect();
         println!(
-            "  {:<14} {us:>6.2} us/record  {:>9.0} records/CPU-s  {:>9.0} records/s  broker {:>5.2} us  peak {:>7.1} MB  rounds {}{}",
+            "  {:<14} {us:>6.2} us/record  {:>9.0} records/CPU-s  {:>9.0} records/s  broker {:>5.2} us  peak {:>7.1} MB  others {:>3.0} %  rounds {}{}",
             rounds.name,
             1e6 / us,
             rate(best, cell.records),
             micros(best.broker, cell.records),
             best.peak_mb,
+            100.0 * best.others / best.wall.as_secs_f64(),
             every.join(" "),
             if rounds.void > 0 {
                 "  VOID: output differs"

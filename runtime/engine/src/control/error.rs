@@ -66,10 +66,10 @@ impl ControlError {
         self
     }
     /// What a failed call to the broker means for the request.
-    pub(super) fn of_log(message: &str, error: &Error) -> Self {
+    pub(crate) fn of_log(message: &str, error: &Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::Transient | ErrorKind::Throttled(_) => ControlErrorKind::Unavailable,
-            ErrorKind::Config if error.message().contains("too large") => {
+            ErrorKind::Config | ErrorKind::Data if error.message().contains("too large") => {
                 ControlErrorKind::TooLarge
             }
             _ => ControlErrorKind::Bug,

@@ -81,13 +81,22 @@ impl Control {
             }
         };
         let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved)).await;
-        checked.unwrap_or_else(|_| {
+        let mut findings = checked.unwrap_or_else(|_| {
             let text = format!(
                 "the connector's check of the system took longer than {} s",
                 CHECK_MAX.as_secs()
             );
             vec![Finding::new("connector.class", text)]
-        })
+        });
+        // I8: a finding may quote the value that a placeholder stands for.
+        for finding in &mut findings {
+            finding.problem = self
+                .cx
+                .settings
+                .placeholders
+                .hide_text(config, &finding.problem);
+        }
+        findings
     }
 
     /// 400 unless the config names a connector that is there, in Kafka Connect's words.

@@ -30,7 +30,11 @@ pub(super) struct ConnectorRun {
     /// Why the last plan failed.
     trouble: Option<Trouble>,
     /// Asked to plan again although nothing changed.
-    pub(super) replan: bool,
+    replan: bool,
+    /// A task asked for the same. Tasks may ask at any rate; they are heard once in a while (I6).
+    pub(super) asked: bool,
+    /// When the last plan began.
+    begun: Option<Instant>,
     /// The last request to restart that was carried out.
     restarted: Option<Version>,
     target: TargetState,
@@ -54,6 +58,8 @@ struct Trouble {
 
 /// How long a plan may take.
 const PLAN_MAX: Duration = Duration::from_secs(90);
+/// How long the task set stands at least before a task's wish for another one is heard.
+const REPLAN_MIN: Duration = Duration::from_secs(1);
 /// The shortest and the longest wait before a plan that failed for a while is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
@@ -88,15 +94,20 @@ impl Supervisor {
             }
             run.target = wanted.target;
         }
+        if run.asked && run.hears_again().is_none_or(|at| at <= now) {
+            run.asked = false;
+            run.replan = true;
+        }
         if wanted.target == TargetState::Stopped {
             run.planned = None;
             run.trouble = None;
             run.replan = false;
+            run.asked = false;
             run.waiting
                 .drain(..)
                 .for_each(|answer| drop(answer.send(Ok(()))));
         } else if view.leading() && run.is_due(wanted, now) {
-            run.begin(state::hash(&wanted.config));
+            run.begin(state::hash(&wanted.config), now);
             let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
             self.crew.plan(name, plan);
         }
@@ -104,10 +115,10 @@ impl Supervisor {
             self.show(name, wanted);
         }
         let run = self.connectors.get(name)?;
-        run.trouble
-            .as_ref()
-            .and_then(|trouble| trouble.retry)
-            .filter(|at| *at > now)
+        let mut wake = run.trouble.as_ref().and_then(|trouble| trouble.retry);
+        wake = wake.filter(|at| *at > now);
+        super::earlier(&mut wake, run.hears_again().filter(|_| run.asked));
+        wake
     }
 
     /// A plan has ended; its task set is in the config view already.
@@ -232,9 +243,14 @@ impl ConnectorRun {
         };
         self.replan || wanted.torn || self.planned != Some(now)
     }
-    fn begin(&mut self, hash: u64) {
+    fn begin(&mut self, hash: u64, now: Instant) {
         self.planning = Some(hash);
         self.replan = false;
+        self.begun = Some(now);
+    }
+    /// When a task's wish for another plan is heard; `None` = at once.
+    fn hears_again(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + REPLAN_MIN)
     }
     fn failed(&mut self, error: &Error, hash: u64) -> String {
         let passing = matches!(error.kind(), ErrorKind::Transient | ErrorKind::Throttled(_));
@@ -263,6 +279,9 @@ fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
 /// Plans a connector and writes its task set if it differs from the stored one.
 async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
     let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
+    // I8: what could not be read of the config may be quoted.
+    let planned = planned
+        .map(|tasks| tasks.map_err(|error| cx.settings.placeholders.hide(&wanted.config, error)));
     let late = |_| {
         Error::transient(
             "plan",
@@ -270,6 +289,8 @@ async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Fl
         )
     };
     let tasks = planned.map_err(late)??;
+    // Held until the task set is written: behind a tombstone that comes in between it would be the next connector's of this name.
+    //MUT let _writing = cx.writing.lock().await;
     // The config may have changed while the connector planned: then this plan is void, and the next one is due.
     let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
     let now = cx.config.read(|configs| configs.get(&name));
@@ -278,7 +299,11 @@ async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Fl
     };
     let stored = now.tasks.iter().map(AsRef::as_ref);
     if now.torn || now.generation == 0 || !stored.eq(tasks.iter()) {
-        cx.config.put(records::task_set(&name, &tasks)).await?;
+        let written = cx.config.put(records::task_set(&name, &tasks));
+        let late = |_| Error::transient("plan", "the task set could not be written in time");
+        tokio::time::timeout(PLAN_MAX, written)
+            .await
+            .map_err(late)??;
     }
     let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
     cx.status.forget_tasks(&name, count);

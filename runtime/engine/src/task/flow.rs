@@ -27,6 +27,8 @@ pub(super) struct Flow {
     pub(super) errors: usize,
     /// How many records met a stage again.
     pub(super) retries: usize,
+    /// The record that the task fails for.
+    pub(super) culprit: Option<u32>,
     gone: Vec<usize>,
 }
 
@@ -78,10 +80,12 @@ impl Flow {
             }
             Next::Again | Next::Wait(_) => {
                 self.again.push(place);
+                self.culprit.get_or_insert(self.ordinals[place]);
                 self.trouble.get_or_insert(error);
                 Ok(())
             }
             Next::Finish | Next::Reopen(_) | Next::Fail => {
+                self.culprit = Some(self.ordinals[place]);
                 let error = error.with("stage", stage).with("plugin", name);
                 Err(error)
             }

@@ -1,8 +1,9 @@
 use super::*;
 use longshore_sdk::{
-    Capabilities, Error, Guarantee, Plugin, Predicate, Result, Share, SinkContext, SourceContext,
+    Capabilities, Error, Guarantee, Plugin, Predicate, Record, Result, Share, SinkContext,
+    SourceContext, Verdict,
     config::{KeyType, Shape},
-    converter::Part,
+    converter::{Part, Unconverted},
     erased::{
         Boxed, ConverterPlugin, DynConverter, DynSink, DynSinkConnector, DynSource,
         DynSourceConnector, DynTransform, PredicatePlugin, TransformPlugin,
@@ -119,7 +120,10 @@ fn registry() -> Registry {
                 &["replacement.mode"],
             ),
             definition: || one_key("fields"),
-            build: |_| Err::<Box<dyn DynTransform>, _>(Error::bug("stub", "never built")),
+            build: |keys| match keys.get("fields").map(String::as_str) {
+                Some("(") => Err(Error::config("transform", "fields: it is no pattern")),
+                _ => Ok(Box::new(Built)),
+            },
         }])
         .predicates([PredicatePlugin {
             plugin: tag(
@@ -128,7 +132,7 @@ fn registry() -> Registry {
                 &[],
             ),
             definition: || one_key("pattern"),
-            build: |_| Err::<Box<dyn Predicate>, _>(Error::bug("stub", "never built")),
+            build: |_| Ok(Box::new(Built)),
         }])
         .converters([ConverterPlugin {
             plugin: tag(
@@ -144,9 +148,48 @@ fn registry() -> Registry {
             },
             headers: true,
             data: true,
-            build: |_, _: Part| Err::<Box<dyn DynConverter>, _>(Error::bug("stub", "never built")),
+            build: |_, _: Part| Ok(Box::new(Built)),
         }]);
     registry
+}
+
+/// A plugin that is built and never used.
+struct Built;
+
+impl DynTransform for Built {
+    fn apply(&mut self, _: Vec<Record>) -> Boxed<'_, Vec<Verdict>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+impl Predicate for Built {
+    fn test(&self, _: &Record) -> bool {
+        false
+    }
+}
+
+impl DynConverter for Built {
+    fn decode<'a>(&'a mut self, _: Part, _: &'a mut [Record]) -> Boxed<'a, Vec<Unconverted>> {
+        Box::pin(async { Vec::new() })
+    }
+    fn encode<'a>(&'a mut self, _: Part, _: &'a mut [Record]) -> Boxed<'a, Vec<Unconverted>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+#[test]
+fn what_only_building_tells_is_a_finding_of_its_key() {
+    let mask = [
+        ("transforms", "m"),
+        ("transforms.m.type", "MaskField$Value"),
+        ("transforms.m.fields", "("),
+    ];
+    let found = wrong(&SOURCE, &mask);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("transforms.m.fields | "), "{found:?}");
+    // What a placeholder stands for is not known here.
+    let trusted = [mask[0], mask[1], ("transforms.m.fields", "${env:FIELDS}")];
+    assert_eq!(wrong(&SOURCE, &trusted), Vec::<String>::new());
 }
 
 fn flat(entries: &[(&str, &str)]) -> Flat {

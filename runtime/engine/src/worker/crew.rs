@@ -11,6 +11,7 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// What ended.
 pub(crate) enum Ended {
@@ -52,9 +53,10 @@ impl Crew {
         let run = launch(watched, stop.clone());
         self.running.insert(id.clone(), Running { stop, pace });
         let name = id.clone();
-        let handle = self
-            .futures
-            .spawn(async move { Ended::Task(name, run.run().await) });
+        // At this level it is there whatever is logged: each line says which task it is about.
+        let span = tracing::error_span!("task", connector = %id.connector, id = id.task);
+        let work = async move { Ended::Task(name, run.run().await) };
+        let handle = self.futures.spawn(work.instrument(span));
         self.names.insert(handle.id(), What::Task(id.clone()));
     }
     /// Starts a connector's plan.
@@ -64,9 +66,9 @@ impl Crew {
         plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static,
     ) {
         let of = Arc::clone(name);
-        let handle = self
-            .futures
-            .spawn(async move { Ended::Plan(of, plan.await) });
+        let span = tracing::error_span!("plan", connector = %name);
+        let work = async move { Ended::Plan(of, plan.await) };
+        let handle = self.futures.spawn(work.instrument(span));
         self.names.insert(handle.id(), What::Plan(Arc::clone(name)));
     }
     /// Tells a task to stop; its end comes through [`Crew::ended`].

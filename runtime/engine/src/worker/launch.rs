@@ -73,7 +73,11 @@ impl Launch {
         };
         match opened {
             Ok(opened) => self.report(opened).await,
-            Err(error) => failed(error, "open"),
+            Err(error) => {
+                // I8: what could not be read of the config may be quoted.
+                let error = self.cx.settings.placeholders.hide(&self.config, error);
+                failed(error, "open")
+            }
         }
     }
 
@@ -209,7 +213,7 @@ impl Launch {
             task: self.id.task,
             group: group.as_str().into(),
         };
-        let sink = sink.open(&resolved, self.share(), context).await?;
+        let mut sink = sink.open(&resolved, self.share(), context).await?;
         let mut overrides = config.consumer_overrides.clone();
         overrides.remove("group.id");
         let subscription = config.subscription.clone();
@@ -220,7 +224,14 @@ impl Launch {
                 .ok_or_else(|| Error::bug("open", "a sink without topics"))?,
             overrides,
         };
-        let consumer = cx.bus.consumer(spec).await?;
+        let consumer = match cx.bus.consumer(spec).await {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                // It was opened: its target must not look as if it had died.
+                drop(tokio::time::timeout(cx.settings.grace, sink.close()).await);
+                return Err(error);
+            }
+        };
         let (topics, progress) = (self.topics(&config), self.progress());
         let task = SinkTask {
             id: self.id.clone(),

@@ -54,6 +54,52 @@ impl Placeholders {
     }
 
     fn text(&self, text: &str) -> Result<String> {
+        self.text_with(text, &mut |_| {})
+    }
+
+    /// The same error without what the placeholders of `config` stand for, for statuses, logs and answers (I8): it may quote a value that cannot be read.
+    pub(crate) fn hide(&self, config: &Flat, error: Error) -> Error {
+        let stands_for = self.values(config);
+        if stands_for.is_empty() {
+            return error;
+        }
+        let hidden = |text: &str| hidden(text, &stands_for);
+        let clean = Error::new(error.kind(), error.op(), hidden(error.message()));
+        let context = error.context().iter();
+        let clean = context.fold(clean, |clean, (name, value)| {
+            clean.with(name, hidden(value))
+        });
+        match std::error::Error::source(&error) {
+            Some(_) => {
+                let trace = error.trace();
+                let causes = trace
+                    .split_once("\ncaused by: ")
+                    .map_or("", |(_, causes)| causes);
+                clean.because(hidden(causes))
+            }
+            None => clean,
+        }
+    }
+
+    /// A text without what the placeholders of `config` stand for (I8).
+    pub(crate) fn hide_text(&self, config: &Flat, text: &str) -> String {
+        hidden(text, &self.values(config))
+    }
+
+    /// What the placeholders of a config stand for, in every form in which a text may quote it; the longest first.
+    fn values(&self, config: &Flat) -> Vec<String> {
+        let mut all = Vec::new();
+        for text in config.values() {
+            let mut note = |value: &str| forms(value, &mut all);
+            // One that cannot be resolved has no value to show.
+            let _ = self.text_with(text, &mut note);
+        }
+        all.sort_unstable_by_key(|value: &String| std::cmp::Reverse(value.len()));
+        all.dedup();
+        all
+    }
+
+    fn text_with(&self, text: &str, each: &mut dyn FnMut(&str)) -> Result<String> {
         let (mut out, mut rest) = (String::new(), text);
         while let Some(start) = rest.find("${") {
             let Some(length) = rest[start..].find('}') else {
@@ -68,7 +114,9 @@ impl Placeholders {
             match found {
                 Some((provider, rest)) => {
                     let (path, key) = rest.rsplit_once(':').unwrap_or(("", rest));
-                    out.push_str(&provider(path, key)?);
+                    let value = provider(path, key)?;
+                    each(&value);
+                    out.push_str(&value);
                 }
                 None => out.push_str(whole),
             }
@@ -77,6 +125,30 @@ impl Placeholders {
         out.push_str(rest);
         Ok(out)
     }
+}
+
+/// Shorter values are not looked for: they stand in any text.
+const HIDDEN_MIN: usize = 4;
+/// Findings quote that many characters of a long value.
+const QUOTED: usize = 60;
+
+fn forms(value: &str, into: &mut Vec<String>) {
+    let escaped = value.escape_debug().to_string();
+    let start: String = value.trim().chars().take(QUOTED).collect();
+    let items = value.split(',').map(str::trim);
+    let whole = [value, value.trim(), &escaped, &start];
+    let long = whole
+        .into_iter()
+        .chain(items)
+        .filter(|text| text.len() >= HIDDEN_MIN);
+    into.extend(long.map(str::to_owned));
+}
+
+fn hidden(text: &str, values: &[String]) -> String {
+    let shown = text.to_owned();
+    values
+        .iter()
+        .fold(shown, |text, value| text.replace(value, "[hidden]"))
 }
 
 fn missing(text: String) -> Error {
@@ -212,6 +284,37 @@ mod tests {
         ] {
             assert_eq!(fake().text(text).expect("resolves"), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_placeholder_stands_for_is_taken_out_of_errors() {
+        let secret = format!("s3cret\n{}", "x".repeat(80));
+        let mut all = Placeholders::none();
+        let value = secret.clone();
+        all.add("fake", Arc::new(move |_, _| Ok(value.clone())));
+        let config = Flat::from([("port".to_owned(), "a-${fake:k}".to_owned())]);
+        let start: String = secret.chars().take(60).collect();
+        let error = Error::config("open", format!("port: expected an integer, got {start}.."))
+            .with("value", &secret)
+            .because(format!("invalid value: {secret:?}"));
+        let hidden = all.hide(&config, error);
+        let shown = hidden.trace();
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("xxxx"),
+            "I8: {shown}"
+        );
+        assert_eq!(
+            (hidden.kind(), hidden.op()),
+            (longshore_sdk::ErrorKind::Config, "open")
+        );
+        assert!(
+            shown.starts_with("config error at open: port: expected an integer, got [hidden]"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("caused by: invalid value: \"[hidden]\""),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod door;
 mod failures;
 mod fake;
 mod lifecycle;
+mod races;
 
 use super::{Logs, Worker, WorkerSettings};
 use crate::{
@@ -45,16 +46,16 @@ impl Bench {
         bus: SharedMemoryBus,
         probe: Arc<Probe>,
     ) -> Self {
-        let settings = WorkerSettings {
-            worker_id: "w:1".to_owned(),
-            converters: flat(&[
-                ("key.converter", "raw"),
-                ("value.converter", "raw"),
-                ("header.converter", "raw"),
-            ]),
-            commit_interval: Duration::from_millis(50),
-            ..WorkerSettings::default()
-        };
+        Self::told(settings(), config, offset, status, bus, probe).await
+    }
+    async fn told(
+        settings: WorkerSettings,
+        config: MemoryLog,
+        offset: MemoryLog,
+        status: MemoryLog,
+        bus: SharedMemoryBus,
+        probe: Arc<Probe>,
+    ) -> Self {
         let group = Alone::new("w:1");
         let logs = Logs {
             config: Arc::new(config.clone()),
@@ -132,6 +133,19 @@ impl Bench {
             || opens().to_string(),
         )
         .await;
+    }
+}
+
+fn settings() -> WorkerSettings {
+    WorkerSettings {
+        worker_id: "w:1".to_owned(),
+        converters: flat(&[
+            ("key.converter", "raw"),
+            ("value.converter", "raw"),
+            ("header.converter", "raw"),
+        ]),
+        commit_interval: Duration::from_millis(50),
+        ..WorkerSettings::default()
     }
 }
 

@@ -22,7 +22,12 @@ enum Change {
 pub(crate) async fn plan(files: &[PathBuf], remote: &Remote) -> Result<bool> {
     let changes = changes(files, &Rest::at(&remote.url)?).await?;
     if remote.json {
-        screen::json(&Value::Array(changes.iter().map(|(name, change)| as_json(name, change)).collect()));
+        screen::json(&Value::Array(
+            changes
+                .iter()
+                .map(|(name, change)| as_json(name, change))
+                .collect(),
+        ));
     } else {
         for (name, change) in &changes {
             show(name, change);
@@ -44,7 +49,14 @@ pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
             Change::Create(config) => ("created", config),
             Change::Update { config, .. } => ("updated", config),
         };
-        match rest.call(Method::PUT, &format!("/connectors/{}/config", segment(&name)), Some(&json!(config))).await {
+        match rest
+            .call(
+                Method::PUT,
+                &format!("/connectors/{}/config", segment(&name)),
+                Some(&json!(config)),
+            )
+            .await
+        {
             Ok(_) => {
                 if !remote.json {
                     screen::line(&format!("{verb} {name}"));
@@ -98,12 +110,24 @@ fn differences(before: &Flat, after: &Flat) -> Vec<(String, Option<String>, Opti
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))
-        .map(|key| (key.clone(), shown(key, before.get(key)), shown(key, after.get(key))))
+        .map(|key| {
+            (
+                key.clone(),
+                shown(key, before.get(key)),
+                shown(key, after.get(key)),
+            )
+        })
         .collect()
 }
 
 fn shown(key: &str, value: Option<&String>) -> Option<String> {
-    value.map(|value| if looks_secret(key) { "[hidden]".to_owned() } else { value.clone() })
+    value.map(|value| {
+        if looks_secret(key) {
+            "[hidden]".to_owned()
+        } else {
+            value.clone()
+        }
+    })
 }
 
 fn show(name: &str, change: &Change) {
@@ -116,7 +140,9 @@ fn show(name: &str, change: &Change) {
         match (before, after) {
             (None, Some(after)) => screen::line(&format!("    + {key} = {after}")),
             (Some(before), None) => screen::line(&format!("    - {key} = {before}")),
-            (Some(before), Some(after)) => screen::line(&format!("    ~ {key} = {before} -> {after}")),
+            (Some(before), Some(after)) => {
+                screen::line(&format!("    ~ {key} = {before} -> {after}"))
+            }
             (None, None) => {}
         }
     }
@@ -127,8 +153,10 @@ fn as_json(name: &str, change: &Change) -> Value {
         Change::Create(config) => ("create", differences(&Flat::new(), config)),
         Change::Update { config, before } => ("update", differences(before, config)),
     };
-    let keys: Vec<Value> =
-        rows.into_iter().map(|(key, before, after)| json!({ "key": key, "before": before, "after": after })).collect();
+    let keys: Vec<Value> = rows
+        .into_iter()
+        .map(|(key, before, after)| json!({ "key": key, "before": before, "after": after }))
+        .collect();
     json!({ "name": name, "action": action, "keys": keys })
 }
 

@@ -25,38 +25,67 @@ impl Rest {
             .timeout(Duration::from_secs(95))
             .build()
             .context("the HTTP client could not be built")?;
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), client })
+        Ok(Self {
+            base: url.trim_end_matches('/').to_owned(),
+            client,
+        })
     }
 
     /// Sends a request; an error for anything that is not a success, with the API's own message.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let answer = self.ask(method, path, body).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let message = answer.body.as_ref().and_then(|body| body["message"].as_str()).unwrap_or("no message");
+        let message = answer
+            .body
+            .as_ref()
+            .and_then(|body| body["message"].as_str())
+            .unwrap_or("no message");
         bail!("{}: {message}", answer.status)
     }
 
     /// GET that must succeed with a JSON body.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         let answer = self.call(Method::GET, path, None).await?;
-        answer.body.with_context(|| format!("GET {path} answered without a JSON body"))
+        answer
+            .body
+            .with_context(|| format!("GET {path} answered without a JSON body"))
     }
 
     /// Sends a request and returns whatever status came.
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let url = format!("{}{path}", self.base);
         let mut request = self.client.request(method, &url);
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await.with_context(|| {
-            format!("no worker answers at {}: is one running? (--url or LONGSHORE_URL names another)", self.base)
+            format!(
+                "no worker answers at {}: is one running? (--url or LONGSHORE_URL names another)",
+                self.base
+            )
         })?;
         let status = response.status();
-        let bytes = response.bytes().await.with_context(|| format!("the answer of {url} was cut off"))?;
-        let body = if bytes.is_empty() { None } else { serde_json::from_slice(&bytes).ok() };
+        let bytes = response
+            .bytes()
+            .await
+            .with_context(|| format!("the answer of {url} was cut off"))?;
+        let body = if bytes.is_empty() {
+            None
+        } else {
+            serde_json::from_slice(&bytes).ok()
+        };
         Ok(Answer { status, body })
     }
 }

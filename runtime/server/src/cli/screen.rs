@@ -12,7 +12,9 @@ impl Palette {
     /// The palette that fits standard output.
     pub(crate) fn detect() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { on: !plain && std::io::stdout().is_terminal() }
+        Self {
+            on: !plain && std::io::stdout().is_terminal(),
+        }
     }
     /// A state in its colour.
     pub(crate) fn state(&self, state: &str) -> String {
@@ -22,7 +24,11 @@ impl Palette {
             "PAUSED" | "STOPPED" => 33,
             _ => 36,
         };
-        if self.on { format!("\x1b[{code}m{state}\x1b[0m") } else { state.to_owned() }
+        if self.on {
+            format!("\x1b[{code}m{state}\x1b[0m")
+        } else {
+            state.to_owned()
+        }
     }
 }
 
@@ -50,7 +56,10 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
         let mut text = String::new();
         for (cell, width) in cells.iter().zip(&widths) {
             text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', width + 2 - visible(cell).min(*width)));
+            text.extend(std::iter::repeat_n(
+                ' ',
+                width + 2 - visible(cell).min(*width),
+            ));
         }
         line(text.trim_end());
     };

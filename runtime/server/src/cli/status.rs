@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 pub(crate) async fn run(name: Option<&str>, remote: &Remote) -> Result<()> {
     let rest = Rest::at(&remote.url)?;
     let all = match name {
-        Some(name) => json!({ name: { "status": rest.get(&format!("/connectors/{}/status", segment(name))).await? } }),
+        Some(name) => {
+            json!({ name: { "status": rest.get(&format!("/connectors/{}/status", segment(name))).await? } })
+        }
         None => rest.get("/connectors?expand=status").await?,
     };
     if remote.json {
@@ -33,7 +35,12 @@ pub(crate) async fn run(name: Option<&str>, remote: &Remote) -> Result<()> {
     }
     screen::table(&["NAME", "TYPE", "STATE", "PROGRESS", "WORKER"], &rows);
     if name.is_some() {
-        for entry in all.as_object().into_iter().flatten().map(|(_, entry)| &entry["status"]) {
+        for entry in all
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, entry)| &entry["status"])
+        {
             traces(entry);
         }
     }

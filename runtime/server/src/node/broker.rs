@@ -11,17 +11,11 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:9092";
 /// Starts the broker of a worker: at the address of the settings, else at Kafka's usual one, else at a free port.
 pub(crate) async fn start(settings: &WorkerSettings) -> Result<Broker> {
     let data = settings.data_dir.join("broker");
-    let broker = match &settings.broker_listen {
-        Some(listen) => open(listen, &data).await?,
-        None if is_free(DEFAULT_LISTEN).await => open(DEFAULT_LISTEN, &data).await?,
-        None => open("127.0.0.1:0", &data).await?,
-    };
-    tracing::info!(
-        bootstrap = broker.bootstrap(),
-        data = %data.display(),
-        "embedded development broker started: one node, for development only, never for production"
-    );
-    Ok(broker)
+    match &settings.broker_listen {
+        Some(listen) => open(listen, &data).await,
+        None if is_free(DEFAULT_LISTEN).await => open(DEFAULT_LISTEN, &data).await,
+        None => open("127.0.0.1:0", &data).await,
+    }
 }
 
 async fn is_free(address: &str) -> bool {
@@ -45,7 +39,6 @@ async fn open(listen: &str, data: &Path) -> Result<Broker> {
 /// `longshore broker`: the broker alone, until a signal.
 pub(crate) async fn serve(listen: &str, data: &Path) -> Result<()> {
     let broker = open(listen, data).await?;
-    tracing::info!(bootstrap = broker.bootstrap(), data = %data.display(), "development broker started: never for production");
     until_signal().await;
     broker.shutdown().await;
     Ok(())

@@ -6,7 +6,9 @@ use longshore_engine::{
     ports::{KeyedLog, Membership, bus::SharedBus},
     worker::{self, Logs},
 };
-use longshore_kafka::{ClientSettings, InternalTopic, KafkaBus, KafkaLog, LogSpec};
+use longshore_kafka::{
+    Admin, ClientSettings, InternalTopic, KafkaBus, KafkaLog, KafkaMembership, LogSpec, MemberSpec,
+};
 use std::sync::Arc;
 
 /// The ports of a worker.
@@ -22,24 +24,31 @@ pub(super) async fn open(
     clients: ClientSettings,
     worker_id: &str,
 ) -> Result<Parts> {
-    let bus = KafkaBus::new(clients.clone());
+    let bus = KafkaBus::new(clients);
     let admin = bus.admin().await.context("Kafka cannot be reached")?;
     admin
         .ensure_internal(&internal_topics(settings))
         .await
         .context("the internal topics cannot be used")?;
     let group = &settings.group_id;
-    let (config, offset, status) = tokio::try_join!(
-        log(
-            settings,
-            &clients,
-            Store::Config,
-            "configs",
-            Some(format!("connect-cluster-{group}"))
-        ),
-        log(settings, &clients, Store::Offset, "offsets", None),
-        log(settings, &clients, Store::Status, "statuses", None),
+    let member = MemberSpec {
+        group: group.clone(),
+        worker_id: worker_id.to_owned(),
+        incarnation: uuid::Uuid::new_v4().to_string(),
+        session_timeout_ms: u32::try_from(settings.session_timeout().as_millis())
+            .unwrap_or(u32::MAX),
+    };
+    let (membership, offset, status) = tokio::try_join!(
+        async {
+            let joined = KafkaMembership::join(admin, member).await;
+            joined.context("the group of workers cannot be joined")
+        },
+        log(settings, admin, Store::Offset, "offsets", None),
+        log(settings, admin, Store::Status, "statuses", None),
     )?;
+    // Only a member of the group may open the config log: opening it fences its former owner.
+    let writer = Some(format!("connect-cluster-{group}"));
+    let config = log(settings, admin, Store::Config, "configs", writer).await?;
     let logs = Logs {
         config,
         offset,
@@ -48,13 +57,13 @@ pub(super) async fn open(
     Ok(Parts {
         bus: Arc::new(bus),
         logs,
-        membership: Arc::new(super::alone::Alone::new(worker_id)),
+        membership: Arc::new(membership),
     })
 }
 
 async fn log(
     settings: &WorkerSettings,
-    clients: &ClientSettings,
+    admin: &Admin,
     store: Store,
     suffix: &str,
     transactional_id: Option<String>,
@@ -65,7 +74,7 @@ async fn log(
         client_id: format!("{}-{suffix}", settings.group_id),
         transactional_id,
     };
-    let log = KafkaLog::open(clients, spec)
+    let log = KafkaLog::open(admin, spec)
         .await
         .with_context(|| format!("the topic {topic} cannot be opened"))?;
     Ok(Arc::new(log))

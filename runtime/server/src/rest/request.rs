@@ -14,6 +14,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The largest body that is read.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// What Kafka Connect says of a null in a config.
+const NULL_VALUE: &str = "Connector configuration is invalid and contains the following 1 error(s):\n\
+    Null value can not be supplied as the configuration value.\n\
+    You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`";
 /// How much of a larger body is read before the connection is closed.
 const BODY_BYTES_DRAINED_MAX: usize = 64 * BODY_BYTES_MAX;
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -117,12 +121,7 @@ pub(crate) fn flat(value: &Value, path: &str) -> Result<Flat, Failure> {
         match scalar(value, path, key)? {
             Some(text) => flat.insert(key.clone(), text),
             None => {
-                return Err(Failure::bad_request(format!(
-                    "Connector configuration is invalid and contains the following 1 error(s):\n\
-                     Null value can not be supplied as the configuration value.\n\
-                     You can also find the above list of errors at the endpoint `/connector-plugins/{{connectorType}}/config/validate`"
-                ))
-                .at(format!("{path}.{key}")));
+                return Err(Failure::bad_request(NULL_VALUE).at(format!("{path}.{key}")));
             }
         };
     }

@@ -11,13 +11,10 @@ mod properties;
 mod worker;
 mod yaml;
 
-pub(crate) use file::{Section, Settings, Syntax};
+pub(crate) use file::{Section, Settings};
 pub(crate) use lint::lint;
-pub(crate) use listener::Listener;
-pub(crate) use place::{Located, Place};
-pub(crate) use worker::{
-    Bootstrap, ExactlyOnceSupport, OverridePolicy, RestartPolicy, Store, WorkerSettings,
-};
+pub(crate) use place::Located;
+pub(crate) use worker::{Bootstrap, RestartPolicy, Store, WorkerSettings};
 
 #[cfg(test)]
 mod tests;

@@ -17,13 +17,28 @@ pub(crate) struct Owned {
 impl Owned {
     /// Reads the list of `group` in the data folder; a missing file is an empty list.
     pub(crate) fn open(data: &Path, group: &str) -> Result<Self> {
-        let safe: String = group.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
+        let safe: String = group
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-._".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
         let path = data.join(format!("up-{safe}.json"));
         let names = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} is not a JSON list of names: remove it if it is damaged", path.display()))?,
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!(
+                    "{} is not a JSON list of names: remove it if it is damaged",
+                    path.display()
+                )
+            })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error).with_context(|| format!("{} could not be read", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} could not be read", path.display()));
+            }
         };
         Ok(Self { path, names })
     }
@@ -33,11 +48,19 @@ impl Owned {
     }
     /// Notes a name before its connector is created: a crash in between must not leave one that nobody owns.
     pub(crate) fn add(&mut self, name: &str) -> Result<()> {
-        if self.names.insert(name.to_owned()) { self.save() } else { Ok(()) }
+        if self.names.insert(name.to_owned()) {
+            self.save()
+        } else {
+            Ok(())
+        }
     }
     /// Forgets a name after its connector is deleted.
     pub(crate) fn remove(&mut self, name: &str) -> Result<()> {
-        if self.names.remove(name) { self.save() } else { Ok(()) }
+        if self.names.remove(name) {
+            self.save()
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes beside, syncs, renames, syncs the folder: the list is old or new, never torn.
@@ -69,6 +92,11 @@ mod tests {
         a.remove("users").expect("saved");
         let again = Owned::open(dir.path(), "a").expect("opens");
         assert_eq!(again.names().iter().collect::<Vec<_>>(), ["orders"]);
-        assert!(Owned::open(dir.path(), "b/../a").expect("opens").names().is_empty());
+        assert!(
+            Owned::open(dir.path(), "b/../a")
+                .expect("opens")
+                .names()
+                .is_empty()
+        );
     }
 }

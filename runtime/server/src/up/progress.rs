@@ -18,11 +18,20 @@ pub(crate) struct Progress {
 impl Progress {
     /// Progress of all connectors of a worker.
     pub(crate) fn new(control: Control) -> Self {
-        Self { control, terminal: std::io::stderr().is_terminal(), shown: String::new() }
+        Self {
+            control,
+            terminal: std::io::stderr().is_terminal(),
+            shown: String::new(),
+        }
     }
     /// Waits for the next look, then shows what changed. Cancel safe.
     pub(crate) async fn tick(&mut self) {
-        tokio::time::sleep(if self.terminal { Duration::from_secs(2) } else { Duration::from_secs(10) }).await;
+        tokio::time::sleep(if self.terminal {
+            Duration::from_secs(2)
+        } else {
+            Duration::from_secs(10)
+        })
+        .await;
         let text = self.text();
         if text.is_empty() || text == self.shown {
             return;
@@ -40,7 +49,9 @@ impl Progress {
     fn text(&self) -> String {
         let mut parts = Vec::new();
         for name in self.control.connectors() {
-            let Ok(status) = self.control.status(&name) else { continue };
+            let Ok(status) = self.control.status(&name) else {
+                continue;
+            };
             for task in status.tasks {
                 let words = progress(task.x.as_ref().unwrap_or(&Value::Null));
                 if !words.is_empty() {

@@ -58,8 +58,14 @@ mod tests {
         std::fs::write(&file, "one").expect("written");
         let mut watch = Watch::new(vec![file.clone()]);
         std::fs::write(&file, "one").expect("written");
-        assert!(tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(5), watch.changed())
+                .await
+                .is_err()
+        );
         std::fs::write(&file, "two").expect("written");
-        tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.expect("the edit is noticed");
+        tokio::time::timeout(Duration::from_secs(5), watch.changed())
+            .await
+            .expect("the edit is noticed");
     }
 }

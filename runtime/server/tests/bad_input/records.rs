@@ -32,12 +32,23 @@ fn write(folder: &Path, text: &str) {
 
 /// The records of a topic's first partition.
 async fn topic(bootstrap: &str, topic: &str, count: usize) -> Vec<Record> {
-    let starts = BTreeMap::from([(TopicPartition { topic: topic.into(), partition: 0 }, Start::Beginning)]);
+    let starts = BTreeMap::from([(
+        TopicPartition {
+            topic: topic.into(),
+            partition: 0,
+        },
+        Start::Beginning,
+    )]);
     let settings = ClientSettings::new(bootstrap);
-    let mut reader = Reader::open(&settings, "test", &BTreeMap::new(), starts, false).await.expect("a reader");
+    let mut reader = Reader::open(&settings, "test", &BTreeMap::new(), starts, false)
+        .await
+        .expect("a reader");
     let mut records = Vec::new();
     for _ in 0..40 {
-        let taken = reader.poll(Duration::from_millis(500)).await.expect("records");
+        let taken = reader
+            .poll(Duration::from_millis(500))
+            .await
+            .expect("records");
         records.extend(taken.records.into_iter().map(|record| record.record));
         if records.len() >= count {
             break;
@@ -49,7 +60,9 @@ async fn topic(bootstrap: &str, topic: &str, count: usize) -> Vec<Record> {
 
 fn bytes(datum: &Datum) -> String {
     match datum {
-        Datum::Bytes(bytes) | Datum::Text(bytes) | Datum::Json(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Datum::Bytes(bytes) | Datum::Text(bytes) | Datum::Json(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
         other => format!("{other:?}"),
     }
 }
@@ -64,22 +77,49 @@ async fn json_that_does_not_parse_fails_the_task_or_becomes_a_dead_letter() {
     let task = worker.task("strict", "FAILED").await;
     let trace = task["trace"].as_str().expect("a trace");
     assert!(trace.contains("t-0@1"), "the record is not named: {trace}");
-    assert_eq!(worker.status("in").await["tasks"][0]["state"], "RUNNING", "the other connector goes on");
+    assert_eq!(
+        worker.status("in").await["tasks"][0]["state"],
+        "RUNNING",
+        "the other connector goes on"
+    );
 
     let tolerant = json!({
         "file": "tolerant.txt", "errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dead",
         "errors.deadletterqueue.topic.replication.factor": 1, "errors.deadletterqueue.context.headers.enable": true,
     });
     worker.create("tolerant", sink(&tolerant)).await;
-    assert_eq!(lines(&folder.path().join("tolerant.txt"), 2).await, ["{\"id\":1}", "{\"id\":3}"]);
+    assert_eq!(
+        lines(&folder.path().join("tolerant.txt"), 2).await,
+        ["{\"id\":1}", "{\"id\":3}"]
+    );
     let dead = topic(&worker.bootstrap().await, "dead", 1).await;
     assert_eq!(bytes(&dead[0].value), "{\"id\":2", "the original bytes");
-    let headers: Vec<(String, String)> =
-        dead[0].headers.iter().map(|header| (header.key.to_string(), bytes(&header.value))).collect();
-    let names: Vec<&str> = headers.iter().map(|(name, _)| name.trim_start_matches("__connect.errors.")).collect();
-    let expected = ["topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name", "exception.class.name", "exception.message", "exception.stacktrace"];
+    let headers: Vec<(String, String)> = dead[0]
+        .headers
+        .iter()
+        .map(|header| (header.key.to_string(), bytes(&header.value)))
+        .collect();
+    let names: Vec<&str> = headers
+        .iter()
+        .map(|(name, _)| name.trim_start_matches("__connect.errors."))
+        .collect();
+    let expected = [
+        "topic",
+        "partition",
+        "offset",
+        "connector.name",
+        "task.id",
+        "stage",
+        "class.name",
+        "exception.class.name",
+        "exception.message",
+        "exception.stacktrace",
+    ];
     assert_eq!(names, expected);
-    let values: Vec<&str> = headers[..6].iter().map(|(_, value)| value.as_str()).collect();
+    let values: Vec<&str> = headers[..6]
+        .iter()
+        .map(|(_, value)| value.as_str())
+        .collect();
     assert_eq!(values, ["t", "0", "1", "tolerant", "0", "VALUE_CONVERTER"]);
 }
 
@@ -99,26 +139,49 @@ async fn a_record_of_ten_megabytes_passes_where_the_topic_takes_it() {
         config[key] = json!(value);
     }
     worker.create("in", config).await;
-    worker.create("out", sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" }))).await;
+    worker
+        .create(
+            "out",
+            sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" })),
+        )
+        .await;
     let found = lines(&folder.path().join("out.txt"), 3).await;
-    assert!(found[0] == "before" && found[1] == big && found[2] == "after", "{:?}", found.iter().map(String::len).collect::<Vec<_>>());
+    assert!(
+        found[0] == "before" && found[1] == big && found[2] == "after",
+        "{:?}",
+        found.iter().map(String::len).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
 async fn a_record_that_the_topic_does_not_take_fails_with_advice_or_is_skipped() {
     let folder = tempfile::tempdir().expect("a folder");
     let worker = Worker::embedded(folder.path()).await;
-    write(folder.path(), &format!("before\n{}\nafter\n", "x".repeat(3_000_000)));
+    write(
+        folder.path(),
+        &format!("before\n{}\nafter\n", "x".repeat(3_000_000)),
+    );
     worker.create("in", source()).await;
     let task = worker.task("in", "FAILED").await;
     let trace = task["trace"].as_str().expect("a trace").to_owned();
-    assert!(trace.contains("max.message.bytes") || trace.contains("max.request.size"), "no advice: {trace:.1000}");
+    assert!(
+        trace.contains("max.message.bytes") || trace.contains("max.request.size"),
+        "no advice: {trace:.1000}"
+    );
     assert!(trace.len() < 20_000, "the record itself is in the trace");
-    worker.create("out", sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" }))).await;
+    worker
+        .create(
+            "out",
+            sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" })),
+        )
+        .await;
 
     let mut tolerant = source();
     tolerant["errors.tolerance"] = json!("all");
-    assert_eq!(worker.put("/connectors/in/config", tolerant).await.status, 200);
+    assert_eq!(
+        worker.put("/connectors/in/config", tolerant).await.status,
+        200
+    );
     eventually("the rest arrives", || async {
         let text = std::fs::read_to_string(folder.path().join("out.txt")).unwrap_or_default();
         text.lines().any(|line| line == "after").then_some(())
@@ -126,22 +189,48 @@ async fn a_record_that_the_topic_does_not_take_fails_with_advice_or_is_skipped()
     .await;
     // At least once: what was acknowledged before the failure may come again, but nothing is lost and nothing cut.
     let found = std::fs::read_to_string(folder.path().join("out.txt")).expect("the file");
-    assert!(found.lines().all(|line| line == "before" || line == "after") && found.starts_with("before\n"), "{found:.200}");
+    assert!(
+        found
+            .lines()
+            .all(|line| line == "before" || line == "after")
+            && found.starts_with("before\n"),
+        "{found:.200}"
+    );
 }
 
 #[tokio::test]
 async fn a_line_longer_than_the_limit_fails_and_names_the_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let worker = Worker::with(folder.path(), EMBEDDED).await;
-    write(folder.path(), &format!("before\n{}\nafter\n", "x".repeat(5000)));
+    write(
+        folder.path(),
+        &format!("before\n{}\nafter\n", "x".repeat(5000)),
+    );
     let mut config = source();
     config["longshore.line.bytes.max"] = json!(1000);
     worker.create("in", config.clone()).await;
-    let trace = worker.task("in", "FAILED").await["trace"].as_str().expect("a trace").to_owned();
-    assert!(trace.contains("longshore.line.bytes.max") && trace.contains("in.txt"), "{trace}");
+    let trace = worker.task("in", "FAILED").await["trace"]
+        .as_str()
+        .expect("a trace")
+        .to_owned();
+    assert!(
+        trace.contains("longshore.line.bytes.max") && trace.contains("in.txt"),
+        "{trace}"
+    );
     config["longshore.line.bytes.max"] = json!(10_000);
-    assert_eq!(worker.put("/connectors/in/config", config).await.status, 200);
-    worker.create("out", sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" }))).await;
+    assert_eq!(
+        worker.put("/connectors/in/config", config).await.status,
+        200
+    );
+    worker
+        .create(
+            "out",
+            sink(&json!({ "value.converter": STRINGS, "longshore.format": "lines" })),
+        )
+        .await;
     let found = lines(&folder.path().join("out.txt"), 3).await;
-    assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [6, 5000, 5]);
+    assert_eq!(
+        found.iter().map(String::len).collect::<Vec<_>>(),
+        [6, 5000, 5]
+    );
 }

@@ -19,7 +19,8 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_longshore");
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(40);
 
 /// A worker section with free ports and the embedded broker.
-pub(crate) const EMBEDDED: &str = "worker:\n  listeners: http://127.0.0.1:0\n  longshore.broker.listen: 127.0.0.1:0\n";
+pub(crate) const EMBEDDED: &str =
+    "worker:\n  listeners: http://127.0.0.1:0\n  longshore.broker.listen: 127.0.0.1:0\n";
 
 /// A process of the binary; killed when dropped.
 pub(crate) struct Process {
@@ -36,8 +37,15 @@ impl Process {
     }
     /// Starts a command that ends up being the binary.
     pub(crate) fn spawn(mut command: Command, folder: &Path) -> Self {
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.env_remove("LONGSHORE_URL").spawn().expect("the binary starts");
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .env_remove("LONGSHORE_URL")
+            .spawn()
+            .expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, lines) = (child.stderr.take().expect("piped"), Arc::clone(&log));
         std::thread::spawn(move || {
@@ -64,9 +72,16 @@ impl Process {
                 return rest[..end].to_owned();
             }
             let ended = self.child.try_wait().expect("its status can be asked");
-            assert!(ended.is_none() && started.elapsed() < WAIT_MAX, "no {before:?} ({ended:?}):\n{log}");
+            assert!(
+                ended.is_none() && started.elapsed() < WAIT_MAX,
+                "no {before:?} ({ended:?}):\n{log}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
@@ -75,7 +90,11 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("its status can be asked") {
                 return status;
             }
-            assert!(started.elapsed() < WAIT_MAX, "still running:\n{}", self.log());
+            assert!(
+                started.elapsed() < WAIT_MAX,
+                "still running:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -87,7 +106,10 @@ impl Process {
     /// SIGTERM, and waits until it has drained.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         assert!(sent.success(), "the process has gone:\n{}", self.log());
         self.ended().await
     }
@@ -117,11 +139,19 @@ pub(crate) struct Answer {
 impl Answer {
     async fn of(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("a whole body") }
+        Self {
+            status,
+            headers,
+            text: response.text().await.expect("a whole body"),
+        }
     }
     /// The body as JSON; null where there is none.
     pub(crate) fn json(&self) -> Value {
-        if self.text.is_empty() { Value::Null } else { serde_json::from_str(&self.text).expect("a JSON body") }
+        if self.text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&self.text).expect("a JSON body")
+        }
     }
     /// The message of an error body, after checking its shape.
     pub(crate) fn message(&self) -> String {
@@ -131,7 +161,9 @@ impl Answer {
     }
     /// A header as text; empty where it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
     }
 }
 
@@ -153,8 +185,15 @@ impl Worker {
     /// Waits until the worker answers that it is healthy.
     pub(crate) async fn running(mut process: Process) -> Self {
         let url = process.logged("worker started rest=").await;
-        let worker = Self { process, url, client: Client::new() };
-        eventually("healthy", || async { (worker.get("/health").await.status == 200).then_some(()) }).await;
+        let worker = Self {
+            process,
+            url,
+            client: Client::new(),
+        };
+        eventually("healthy", || async {
+            (worker.get("/health").await.status == 200).then_some(())
+        })
+        .await;
         worker
     }
     /// The embedded broker's address.
@@ -178,8 +217,17 @@ impl Worker {
         Answer::of(request.send().await.expect("an answer")).await
     }
     /// A request with any body and headers.
-    pub(crate) async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.url)).body(body);
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.url))
+            .body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -187,7 +235,9 @@ impl Worker {
     }
     /// Creates a connector, or panics with what was answered.
     pub(crate) async fn create(&self, name: &str, config: Value) {
-        let answer = self.post("/connectors", json!({ "name": name, "config": config })).await;
+        let answer = self
+            .post("/connectors", json!({ "name": name, "config": config }))
+            .await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
     pub(crate) async fn status(&self, name: &str) -> Value {
@@ -205,7 +255,10 @@ impl Worker {
 }
 
 /// Asks again and again until there is an answer.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = ask().await {
@@ -228,8 +281,16 @@ pub(crate) async fn lines(file: &Path, count: usize) -> Vec<String> {
 /// Runs a command of the binary to its end.
 pub(crate) async fn command(folder: &Path, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(BINARY);
-    command.args(args).current_dir(folder).env_remove("LONGSHORE_URL").stdin(Stdio::null()).kill_on_drop(true);
-    tokio::time::timeout(WAIT_MAX, command.output()).await.expect("it ends in time").expect("it runs")
+    command
+        .args(args)
+        .current_dir(folder)
+        .env_remove("LONGSHORE_URL")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    tokio::time::timeout(WAIT_MAX, command.output())
+        .await
+        .expect("it ends in time")
+        .expect("it runs")
 }
 
 /// What a process printed.
@@ -244,7 +305,13 @@ pub(crate) fn exchange(url: &str, bytes: &[u8]) -> String {
     stream.set_read_timeout(Some(WAIT_MAX)).expect("a timeout");
     stream.write_all(bytes).expect("sent");
     let mut answer = Vec::new();
-    // A reset after the answer is no concern of the tests that look at the answer.
-    let _ = stream.read_to_end(&mut answer);
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        // A reset after the answer is no concern of the tests that look at the answer.
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::ConnectionReset,
+            "the connection stays open"
+        );
+    }
     text(&answer)
 }

@@ -41,6 +41,10 @@ pub(super) struct Putting {
 pub(super) type Letter = (Option<Record>, TopicOffset, Refusal);
 
 impl Converting {
+    /// Where the record was read that the chain stopped at.
+    pub(super) fn culprit(&self) -> Option<&TopicOffset> {
+        self.places.get(self.flow.culprit? as usize)
+    }
     pub(super) fn new(batch: Vec<SinkRecord>, keep_raws: bool) -> Self {
         let mut records = Vec::with_capacity(batch.len());
         let mut places = Vec::with_capacity(batch.len());
@@ -116,6 +120,10 @@ impl Putting {
     /// What put is to be given; empty = done.
     pub(super) fn rest(&self) -> &[SinkRecord] {
         &self.records[self.from..]
+    }
+    /// Where a record of the rest was read.
+    pub(super) fn place(&self, index: usize) -> Option<&TopicOffset> {
+        self.records.get(self.from + index).map(|record| &record.at)
     }
     /// A refused record of the rest.
     pub(super) fn letter(&mut self, index: usize, refusal: Refusal) -> Letter {

@@ -58,7 +58,10 @@ impl Running {
             .advance(&mut converting.flow, &self.settings.errors)
             .await;
         self.progress.leave(moved.is_ok());
-        if let Err(error) = moved {
+        if let Err(mut error) = moved {
+            if let Some(at) = converting.culprit() {
+                error = error.with("record", at);
+            }
             self.batch = Some(Batch::Converting(converting));
             self.retry(Place::Chain, "transform", error)?;
             return Ok(None);
@@ -182,6 +185,10 @@ impl Running {
                 next => {
                     self.meters.add(Count::Failures, 1);
                     self.meters.failed_now();
+                    let error = match putting.place(index) {
+                        Some(at) => error.with("record", at),
+                        None => error,
+                    };
                     return Err(Failure::new("put", error, next));
                 }
             }

@@ -7,17 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 impl Running {
     /// Ends in order. What is still under way when half of the grace period has passed is not waited for: it will be read again.
     pub(super) async fn end(mut self, end: End) -> Outcome {
-        let half = Instant::now() + self.task.settings.grace / 2;
-        while self.outstanding > 0 {
-            self.task.progress.enter(Call::Receipts);
-            if timeout_at(half, self.inbox.arrived()).await.is_err() {
-                tracing::warn!(task = %self.task.id, records = self.outstanding, "stopped before every record was delivered; they will be read again");
-                break;
-            }
-            if let Err(failure) = self.settle() {
-                tracing::warn!(task = %self.task.id, error = %failure.error, "a record was not delivered before the stop; it will be read again");
-            }
-        }
+        self.drain().await;
         self.last_commit().await;
         self.close().await;
         match end {
@@ -29,6 +19,10 @@ impl Running {
     pub(super) async fn fail(mut self, failure: Failure) -> Outcome {
         // I4: a fenced task touches nothing any more. Any other stores what it can, so that less is read again.
         if failure.error.kind() != ErrorKind::Fenced {
+            // Where sending is not what failed, what is on its way still arrives: waited for, it is not read again.
+            if failure.op == "poll" {
+                self.drain().await;
+            }
             if let Err(second) = self.settle() {
                 tracing::debug!(task = %self.task.id, error = %second.error, "another record failed");
             }
@@ -38,6 +32,21 @@ impl Running {
         }
         self.close().await;
         Outcome::Failed(failure)
+    }
+
+    /// Waits for the receipts of what was sent, for half the grace period.
+    async fn drain(&mut self) {
+        let half = Instant::now() + self.task.settings.grace / 2;
+        while self.outstanding > 0 {
+            self.task.progress.enter(Call::Receipts);
+            if timeout_at(half, self.inbox.arrived()).await.is_err() {
+                tracing::warn!(task = %self.task.id, records = self.outstanding, "ended before every record was delivered; they will be read again");
+                break;
+            }
+            if let Err(failure) = self.settle() {
+                tracing::warn!(task = %self.task.id, error = %failure.error, "a record was not delivered before the end; it will be read again");
+            }
+        }
     }
 
     async fn last_commit(&mut self) {

@@ -106,3 +106,33 @@ fn tombstones_and_odd_keys() {
     );
     assert_eq!(stored.reset("a\"b"), [(Bytes::from(spaced), None)]);
 }
+
+#[test]
+fn what_is_stored_does_not_keep_what_was_read_with_it() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+    /// A fetch of which one record is kept.
+    struct Fetch(Vec<u8>, Arc<AtomicBool>);
+    impl AsRef<[u8]> for Fetch {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Fetch {
+        fn drop(&mut self) {
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+    let freed = Arc::new(AtomicBool::new(false));
+    let text = br#"["c",{"f":1}]{"n":1} and much more"#.to_vec();
+    let fetch = Bytes::from_owner(Fetch(text, Arc::clone(&freed)));
+    let mut stored = StoredOffsets::default();
+    let mut read = entry(0, "", None);
+    (read.key, read.value) = (fetch.slice(..13), Some(fetch.slice(13..20)));
+    stored.apply(&read);
+    drop((read, fetch));
+    assert_eq!(stored.of("c").len(), 1);
+    assert!(freed.load(Ordering::Relaxed), "I6: the whole fetch is kept");
+}

@@ -27,6 +27,12 @@ pub(super) struct Probe {
     taken: Mutex<Vec<Bytes>>,
     /// How many tasks a source plans that is told to look here.
     pub(super) shares: Mutex<usize>,
+    /// How many plans were made.
+    pub(super) plans: Mutex<usize>,
+    /// Whoever holds it blocks the threads of sources that are told to pass through it.
+    pub(super) gate: Mutex<()>,
+    /// How many sinks were closed.
+    pub(super) closed: Mutex<usize>,
     /// What the next polls say, then they go on.
     pub(super) trouble: Mutex<Vec<Error>>,
     pub(super) replan: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
@@ -152,6 +158,10 @@ fn fail(config: &Flat, at: &str) -> Result<()> {
         None => Ok(()),
         Some("transient") => Err(Error::transient("fake", "told to")),
         Some("panic") => panic!("told to panic"),
+        Some("quote") => Err(Error::config(
+            "fake",
+            format!("cannot read {}", config["password"]),
+        )),
         Some(_) => Err(Error::config("fake", "told to")),
     }
 }
@@ -188,6 +198,7 @@ impl DynSourceConnector for FakeSource {
             Some("probe") => *self.0.shares.lock().expect("no panic"),
             Some(count) => count.parse().expect("a number"),
         };
+        *self.0.plans.lock().expect("no panic") += 1;
         let share = |number: usize| Share::from([("share".to_owned(), number.to_string())]);
         Box::pin(async move {
             fail(config, "plan")?;
@@ -212,7 +223,7 @@ impl DynSourceConnector for FakeSource {
             *self.0.replan.lock().expect("no panic") = Some(Arc::clone(&cx.replan));
             let count = config
                 .get("count")
-                .map_or(3, |count| count.parse().expect("a number"));
+                .map_or(3, |count| count.parse().unwrap_or(0));
             Ok(Box::new(FakeSourceTask {
                 open,
                 config: config.clone(),
@@ -236,6 +247,13 @@ impl DynSource for FakeSourceTask {
     fn poll(&mut self, max_wait: Duration) -> Boxed<'_, Result<Vec<SourceRecord>>> {
         Box::pin(async move {
             fail(&self.config, "poll")?;
+            if self
+                .config
+                .get("count")
+                .is_some_and(|count| count == "gate")
+            {
+                drop(self.open.probe.gate.lock().expect("no panic"));
+            }
             if let Some(error) = self.open.probe.trouble.lock().expect("no panic").pop() {
                 return Err(error);
             }
@@ -344,6 +362,7 @@ impl DynSink for FakeSinkTask {
         Box::pin(std::future::ready(Ok(())))
     }
     fn close(&mut self) -> Boxed<'_, Result<()>> {
+        *self.open.probe.closed.lock().expect("no panic") += 1;
         Box::pin(std::future::ready(Ok(())))
     }
 }

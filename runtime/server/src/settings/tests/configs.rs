@@ -2,7 +2,7 @@ use super::texts;
 use crate::{
     bundle,
     cli::lint::check,
-    settings::{Settings, Syntax},
+    settings::{Settings, file::Syntax},
 };
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
 use super::{connector, flat, problems, texts, yaml};
-use crate::settings::{Place, Settings, Syntax};
+use crate::settings::{Settings, file::Syntax, place::Place};
 use std::{fs, sync::Arc};
 
 #[test]

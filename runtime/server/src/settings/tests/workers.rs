@@ -1,6 +1,6 @@
 use super::{texts, yaml};
 use crate::settings::{
-    Bootstrap, OverridePolicy, RestartPolicy, Section, Settings, Store, WorkerSettings,
+    Bootstrap, RestartPolicy, Section, Settings, Store, WorkerSettings, worker::OverridePolicy,
 };
 use longshore_sdk::{config::UnknownKeys, converter::Part};
 use std::{path::Path, time::Duration};
