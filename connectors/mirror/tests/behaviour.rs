@@ -1,9 +1,9 @@
 //! The behaviour suite over the mirror source, and what is particular to it.
 
 use bytes::Bytes;
-use longshore_kit::ports::{Bus, Inbox, ProducerSpec, Receipt, Ticket, TopicSpec};
 use longshore_kafka::{ClientSettings, KafkaBus};
 use longshore_kit::behaviour::source::{SourceRig, run};
+use longshore_kit::ports::{Bus, Inbox, ProducerSpec, Receipt, Ticket, TopicSpec};
 use longshore_mirror::Mirror;
 use longshore_sdk::{
     Datum, Header, Offset, Offsets, Partition, Record, SourceContext, SourceRecord, Topic,

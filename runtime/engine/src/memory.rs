@@ -146,6 +146,8 @@ pub(crate) struct MemoryBus {
     committed: Mutex<BTreeMap<String, TopicOffsets>>,
     clients: Mutex<Vec<String>>,
     created: Mutex<BTreeMap<String, TopicSpec>>,
+    asked: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 impl MemoryBus {
@@ -168,6 +170,14 @@ impl MemoryBus {
     pub(crate) fn committed_of(&self, group: &str) -> Option<i64> {
         let committed = self.committed.lock().expect("no panic");
         Some(committed.get(group)?.values().sum())
+    }
+    /// The next so many requests for topics are refused for a while.
+    pub(crate) fn refuse_topics(&self, count: usize) {
+        self.refused.store(count, SeqCst);
+    }
+    /// How many topics were asked for.
+    pub(crate) fn topics_asked(&self) -> usize {
+        self.asked.load(SeqCst)
     }
     pub(crate) fn send(&self, record: Record) {
         let mut topics = self.topics.lock().expect("no panic");
@@ -216,6 +226,13 @@ impl Bus for SharedMemoryBus {
         )))
     }
     fn ensure_topic(&self, topic: TopicSpec) -> Boxed<'_, Result<bool>> {
+        self.0.asked.fetch_add(1, SeqCst);
+        let refused = &self.0.refused;
+        let refuse = refused.fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+        if refuse.is_ok() {
+            let error = Error::transient("create topic", "planted");
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let mut created = self.0.created.lock().expect("no panic");
         let before = created.insert(topic.name.clone(), topic);
         Box::pin(std::future::ready(Ok(before.is_none())))

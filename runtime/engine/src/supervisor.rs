@@ -160,7 +160,7 @@ impl Supervisor {
         running.iter().for_each(|id| self.crew.stop(id));
         let grace = self.cx.settings.grace;
         // A task is dropped one grace period after it was told to stop; one that blocks its thread cannot even be dropped (I6).
-        let overdue = Instant::now() + Duration::from_secs(3600) + grace * 2 + Duration::from_secs(1);
+        let overdue = Instant::now() + grace * 2 + Duration::from_secs(1);
         while self.crew.tasks() > 0 {
             let Ok(ended) = tokio::time::timeout_at(overdue, self.crew.ended()).await else {
                 let tasks = self.crew.tasks();

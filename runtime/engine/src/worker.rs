@@ -25,15 +25,22 @@ use crate::{
     views::{config::ConfigView, offset::OffsetView, status::StatusView},
 };
 use live::Live;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// How long a worker that shuts down waits for its own parts, beyond its tasks: last statuses and leaving the group are in it. A connector
+/// that blocks a thread may hold up whatever was to run on it next (I6).
+const END_MAX: Duration = Duration::from_secs(9);
+/// The same for its views, which wait for nothing.
+const VIEWS_END_MAX: Duration = Duration::from_secs(1);
 
 /// A running worker. Dropped without [`Worker::shutdown`] it stops without a word, as a killed process does.
 pub struct Worker {
     control: Control,
     stop: CancellationToken,
     supervisor: Option<JoinHandle<()>>,
+    grace: Duration,
     /// The views' readers and the status writer. Dropped = ended.
     followers: JoinSet<()>,
 }
@@ -49,6 +56,7 @@ impl Worker {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (requests, asked) = Requests::new();
+        let grace = settings.grace;
         let cx = Arc::new(Context {
             settings,
             bus,
@@ -75,6 +83,7 @@ impl Worker {
             control: Control::new(cx),
             stop,
             supervisor: Some(supervisor),
+            grace,
             followers,
         }
     }
@@ -85,12 +94,25 @@ impl Worker {
     /// Stops taking work, drains every task within the grace period, says UNASSIGNED, leaves the group.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
-        if let Some(supervisor) = self.supervisor.take()
-            && let Err(error) = supervisor.await
-        {
-            tracing::error!(%error, "the supervisor ended badly");
+        let limit = self.grace * 2 + END_MAX;
+        if let Some(mut supervisor) = self.supervisor.take() {
+            match tokio::time::timeout(limit, &mut supervisor).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the supervisor ended badly"),
+                Err(_) => {
+                    tracing::error!(
+                        "the supervisor did not end in time: a connector blocks its threads"
+                    );
+                    supervisor.abort();
+                }
+            }
         }
-        self.followers.shutdown().await;
+        if tokio::time::timeout(VIEWS_END_MAX, self.followers.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::error!("the views did not end in time: a connector blocks their threads");
+        }
     }
 }
 

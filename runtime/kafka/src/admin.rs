@@ -323,7 +323,8 @@ impl Admin {
 
     /// Short-lived: its log lines are drained by nobody.
     fn native(&self) -> Result<Native> {
-        let resolved = self.settings.resolve(Role::Admin, &Properties::new())?;
+        let mut resolved = self.settings.resolve(Role::Admin, &Properties::new())?;
+        resolved.quick_to_connect();
         let client = resolved
             .config()
             .create()

@@ -214,6 +214,12 @@ impl Resolved {
             .entry(key.to_owned())
             .or_insert_with(|| value.to_string());
     }
+    /// How soon a connection is made, again or for the first time: half of the first back-off is also how long the library lets pass between
+    /// the first broker that it knows and the next, which every client that starts waits for.
+    pub(crate) fn quick_to_connect(&mut self) {
+        self.preset("reconnect.backoff.ms", 20);
+        self.preset("reconnect.backoff.max.ms", 2000);
+    }
     /// Sets `key` whatever the user said.
     pub(crate) fn force(&mut self, key: &str, value: impl ToString) {
         self.native.insert(key.to_owned(), value.to_string());

@@ -45,7 +45,7 @@ pub(crate) fn defaults(resolved: &mut Resolved) {
     resolved.preset("fetch.queue.backoff.ms", 10);
     // Its own 100,000 records of 100 B cost four times their bytes; two fetches ahead are enough.
     resolved.preset("queued.min.messages", 20_000);
-    resolved.preset("reconnect.backoff.max.ms", 2000);
+    resolved.quick_to_connect();
     resolved.force("enable.auto.commit", false);
     resolved.force("enable.auto.offset.store", false);
 }
@@ -195,7 +195,7 @@ impl GroupConsumer {
         }
         let owned = offsets
             .iter()
-            .filter(|(at, _)| self.owned.contains(at))
+            .filter(|(at, _)| self.owned.contains(at) && !self.client.events().has_lost(at))
             .map(|(at, offset)| (at, Offset::Offset(*offset)));
         let list = listed(owned)?;
         if list.count() == 0 {

@@ -71,6 +71,12 @@ impl Events {
             _ => state.events.pop_front(),
         }
     }
+    /// Whether a partition is lost and its owner has not seen it yet.
+    pub(crate) fn has_lost(&self, partition: &TopicPartition) -> bool {
+        let state = self.state();
+        let mut events = state.events.iter();
+        events.any(|event| matches!(event, Event::Lost(at) if at.contains(partition)))
+    }
     /// An error that the task must see; told once.
     pub(crate) fn trouble(&self) -> Option<Error> {
         self.state().trouble.take()
@@ -166,8 +172,9 @@ impl ConsumerContext for Events {
         } else if self.at_once() || at.is_empty() {
             answer(self, unassign(consumer, list));
         } else if consumer.assignment_lost() {
-            answer(self, unassign(consumer, list));
+            // Noted first: once it is answered the member joins anew, and the broker takes any commit of it.
             self.state().events.push_back(Event::Lost(at));
+            answer(self, unassign(consumer, list));
         } else {
             self.state().events.push_back(Event::Revoked(at));
         }

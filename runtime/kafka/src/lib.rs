@@ -23,6 +23,7 @@ mod producer;
 mod reader;
 mod roster;
 mod security;
+mod writer;
 
 pub use admin::Admin;
 pub use bus::KafkaBus;

@@ -6,17 +6,15 @@ use crate::{
     client::{ClientSettings, Properties},
     errors, producer,
     reader::{Reader, Start},
+    writer::{Delivery, LogProducer},
 };
 use bytes::Bytes;
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Tail, Version};
 use longshore_sdk::{Datum, Error, ErrorKind, Result, TopicPartition, erased::Boxed};
-use rdkafka::{
-    config::FromClientConfig,
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    producer::{FutureProducer, FutureRecord, Producer, future_producer::DeliveryFuture},
-};
+use rdkafka::producer::Producer;
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::Mutex;
@@ -48,7 +46,7 @@ pub struct KafkaLog {
 }
 
 enum Writer {
-    Open(FutureProducer),
+    Open(Arc<LogProducer>),
     /// After a doubtful transactional call or a fatal error: the next put opens another one.
     Doubtful,
     /// Another has taken the transactional id: it is not taken back.
@@ -59,8 +57,17 @@ impl KafkaLog {
     /// Opens the writer (a transactional one is initialised, so that its predecessor's open transaction ends). Questions go through `admin`,
     /// whose settings the log's own clients start from. Err (Config): there is no such topic.
     pub async fn open(admin: &Admin, spec: LogSpec) -> Result<Self> {
+        Self::open_after(admin, spec, std::future::ready(())).await
+    }
+
+    /// The same, but the former owner of the transactional id is fenced only after `allowed`; what can be done before is done meanwhile.
+    pub async fn open_after(
+        admin: &Admin,
+        spec: LogSpec,
+        allowed: impl Future<Output = ()>,
+    ) -> Result<Self> {
         let log = Self {
-            writer: Mutex::new(open_writer(&admin.settings, &spec).await?),
+            writer: Mutex::new(open_writer(&admin.settings, &spec, allowed).await?),
             settings: admin.settings.clone(),
             spec,
             admin: admin.clone(),
@@ -82,7 +89,8 @@ impl KafkaLog {
         // Held for the whole put: one transaction at a time.
         let mut writer = self.writer.lock().await;
         if let Writer::Doubtful = *writer {
-            *writer = open_writer(&self.settings, &self.spec).await?;
+            let now = std::future::ready(());
+            *writer = open_writer(&self.settings, &self.spec, now).await?;
         }
         let Writer::Open(producer) = &*writer else {
             return Err(Error::fenced(
@@ -91,7 +99,7 @@ impl KafkaLog {
             )
             .with("topic", &self.spec.topic));
         };
-        let producer = producer.clone();
+        let producer = Arc::clone(producer);
         if self.spec.transactional_id.is_none() {
             let written = self.write(&producer, &entries).await;
             if written.is_err() && producer::fatal("put", producer.client()).is_some() {
@@ -115,14 +123,14 @@ impl KafkaLog {
 
     async fn transaction(
         &self,
-        producer: &FutureProducer,
+        producer: &Arc<LogProducer>,
         entries: &[KeyValue],
     ) -> Result<Vec<Version>> {
         producer
             .begin_transaction()
             .map_err(|error| errors::from_client("put", error))?;
         let written = self.write(producer, entries).await;
-        let ending = producer.clone();
+        let ending = Arc::clone(producer);
         let commit = written.is_ok();
         let ended = run("put", Bounded(TRANSACTION_MAX * 2), move || {
             let result = if commit {
@@ -137,37 +145,22 @@ impl KafkaLog {
         ended.map(|()| versions)
     }
 
-    async fn write(&self, producer: &FutureProducer, entries: &[KeyValue]) -> Result<Vec<Version>> {
+    async fn write(&self, producer: &LogProducer, entries: &[KeyValue]) -> Result<Vec<Version>> {
         let mut versions = Vec::with_capacity(entries.len());
-        let mut waiting: VecDeque<DeliveryFuture> = VecDeque::new();
+        let mut waiting: VecDeque<Delivery> = VecDeque::new();
         for (key, value) in entries {
             loop {
-                let record = FutureRecord {
-                    topic: &self.spec.topic,
-                    partition: None,
-                    payload: value.as_deref(),
-                    key: Some(key.as_ref()),
-                    timestamp: None,
-                    headers: None,
-                };
-                match producer.send_result::<[u8], [u8]>(record) {
-                    Ok(delivery) => break waiting.push_back(delivery),
-                    Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
-                        match waiting.pop_front() {
-                            Some(delivery) => versions.push(acknowledged(delivery).await?),
-                            None => tokio::time::sleep(Duration::from_millis(20)).await,
-                        }
-                    }
-                    Err((error, _)) => {
-                        return Err(
-                            errors::from_client("put", error).with("topic", &self.spec.topic)
-                        );
-                    }
+                if let Some(delivery) = producer.send(&self.spec.topic, key, value.as_deref())? {
+                    break waiting.push_back(delivery);
+                }
+                match waiting.pop_front() {
+                    Some(delivery) => versions.push(delivery.place().await?),
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         }
         for delivery in waiting {
-            versions.push(acknowledged(delivery).await?);
+            versions.push(delivery.place().await?);
         }
         Ok(versions)
     }
@@ -204,7 +197,11 @@ impl KafkaLog {
     }
 }
 
-async fn open_writer(settings: &ClientSettings, spec: &LogSpec) -> Result<Writer> {
+async fn open_writer(
+    settings: &ClientSettings,
+    spec: &LogSpec,
+    allowed: impl Future<Output = ()>,
+) -> Result<Writer> {
     let id = spec.transactional_id.as_deref();
     let mut resolved = producer::configured(settings, &spec.client_id, id, &Properties::new())?;
     // An acknowledged config or offset must be durable, whatever the records' own producers do.
@@ -212,31 +209,24 @@ async fn open_writer(settings: &ClientSettings, spec: &LogSpec) -> Result<Writer
     resolved.force("enable.idempotence", true);
     // A person waits for most of these writes.
     resolved.force("linger.ms", 0);
-    let producer = FutureProducer::from_config(&resolved.config())
-        .map_err(|error| errors::from_client("open", error))?;
+    let producer = Arc::new(LogProducer::open(&resolved, &spec.client_id)?);
     if id.is_some() {
-        let init = producer.clone();
-        run("init", Bounded(TRANSACTION_MAX * 2), move || {
+        let (connect, init) = (Arc::clone(&producer), Arc::clone(&producer));
+        let connected = run("init", Bounded(TRANSACTION_MAX * 2), move || {
             // Without a connection the library looks for the coordinator only every half second: connect first.
             // Whether that works is seen by the init itself.
-            let _ = init.client().fetch_metadata(None, TRANSACTION_MAX);
+            let _ = connect.client().fetch_metadata(None, TRANSACTION_MAX);
+            Ok(())
+        });
+        let (connected, ()) = tokio::join!(connected, allowed);
+        connected?;
+        run("init", Bounded(TRANSACTION_MAX * 2), move || {
             init.init_transactions(TRANSACTION_MAX)
                 .map_err(|error| errors::from_client("init", error))
         })
         .await?;
     }
     Ok(Writer::Open(producer))
-}
-
-async fn acknowledged(delivery: DeliveryFuture) -> Result<Version> {
-    match delivery.await {
-        Ok(Ok(delivery)) => Ok(Version {
-            partition: delivery.partition,
-            offset: delivery.offset,
-        }),
-        Ok(Err((error, _))) => Err(errors::from_client("put", error)),
-        Err(_) => Err(Error::transient("put", "the writer was closed")),
-    }
 }
 
 /// Follows the log, read_committed.

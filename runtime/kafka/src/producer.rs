@@ -5,6 +5,7 @@ use crate::{
     client::{ClientSettings, Properties, Resolved, Role},
     errors,
     native::{Line, Topics},
+    writer::POLL,
 };
 use bytes::Bytes;
 use longshore_engine::ports::{self, ProducerSpec, Receipt};
@@ -25,8 +26,6 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// One round of the serving thread; also how late it notices that it is to end.
-const POLL: Duration = Duration::from_millis(200);
 /// A transactional call without an answer for this long leaves the producer dead.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
@@ -42,7 +41,7 @@ pub(crate) fn configured(
     resolved.preset("linger.ms", 5);
     resolved.preset("message.max.bytes", 1 << 20);
     resolved.preset("queue.buffering.max.kbytes", 64 * 1024);
-    resolved.preset("reconnect.backoff.max.ms", 2000);
+    resolved.quick_to_connect();
     // Java's partitioner: the same key goes to the same partition whoever writes it.
     resolved.preset("partitioner", "murmur2_random");
     match transactional_id {
@@ -77,6 +76,8 @@ pub(crate) struct Deliveries {
     line: Line,
     moved: Notify,
     client: OnceLock<Weak<Inner>>,
+    /// The last thing that a broker said was that it does not let us in.
+    shut_out: AtomicBool,
 }
 
 impl ClientContext for Deliveries {
@@ -85,6 +86,10 @@ impl ClientContext for Deliveries {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        if errors::kind(code) == ErrorKind::Auth {
+            self.shut_out.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -95,7 +100,12 @@ impl ProducerContext for Deliveries {
         let waiting = self.line.leave(place);
         if let Some((Some(receipt), _payload)) = waiting {
             receipt.answer(match result {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    if self.shut_out.load(Ordering::Relaxed) {
+                        self.shut_out.store(false, Ordering::Relaxed);
+                    }
+                    Ok(())
+                }
                 Err((error, message)) => Err(self.refused(error, message)),
             });
         }
@@ -116,6 +126,10 @@ impl Deliveries {
                 let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
                 let size = part(message.payload()) + part(message.key());
                 return errors::too_large(message.topic(), size);
+            }
+            // The library goes on trying to log in until the records' time is over: that is not why they were not written.
+            None if code == Code::MessageTimedOut && self.shut_out.load(Ordering::Relaxed) => {
+                errors::coded("send", Code::Authentication, "")
             }
             None => errors::coded("send", code, ""),
         };
@@ -165,6 +179,7 @@ impl KafkaProducer {
             line: Line::default(),
             moved: Notify::new(),
             client: OnceLock::new(),
+            shut_out: AtomicBool::new(false),
         };
         let producer = BaseProducer::from_config_and_context(&resolved.config(), context)
             .map_err(|error| errors::from_client("open", error))?;
@@ -334,6 +349,9 @@ impl Drop for KafkaProducer {
     fn drop(&mut self) {
         self.topics.clear();
         self.inner.stop.store(true, Ordering::Release);
+        // Reports of what is still in line wake the thread.
+        let all = PurgeConfig::default().queue().inflight();
+        self.inner.producer.purge(all.non_blocking());
     }
 }
 
@@ -366,5 +384,42 @@ impl ports::Producer for KafkaProducer {
         Box::pin(self.transact("abort", |producer| {
             producer.abort_transaction(TRANSACTION_MAX)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::{Timestamp, message::OwnedMessage};
+
+    #[test]
+    fn records_that_wait_for_a_login_in_vain_say_so() {
+        let deliveries = Deliveries {
+            name: String::new(),
+            line: Line::default(),
+            moved: Notify::new(),
+            client: OnceLock::new(),
+            shut_out: AtomicBool::new(false),
+        };
+        let late = KafkaError::MessageProduction(Code::MessageTimedOut);
+        let place = ("t".to_owned(), 0, 0);
+        let record = OwnedMessage::new(
+            None,
+            None,
+            place.0,
+            Timestamp::NotAvailable,
+            place.1,
+            place.2,
+            None,
+        );
+        let kind = || deliveries.refused(&late, &record).kind();
+        assert_eq!(kind(), ErrorKind::Transient);
+        deliveries.error(KafkaError::Global(Code::BrokerTransportFailure), "gone");
+        assert_eq!(kind(), ErrorKind::Transient);
+        deliveries.error(
+            KafkaError::Global(Code::Authentication),
+            "SASL authentication failed",
+        );
+        assert_eq!(kind(), ErrorKind::Auth, "time does not heal it");
     }
 }

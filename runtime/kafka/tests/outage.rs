@@ -3,7 +3,7 @@
 mod rig;
 
 use longshore_broker::{Broker, Config};
-use longshore_engine::ports::{Consumer, Inbox, Polled, Receipt, Ticket};
+use longshore_engine::ports::{Bus, Consumer, Inbox, Polled, Receipt, Ticket};
 use longshore_sdk::{Topic, TopicOffsets, TopicPartition};
 use rig::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -64,6 +64,39 @@ async fn a_lost_assignment_is_told_and_nothing_of_it_is_committed() {
     consumer.start(&TopicOffsets::new()).await.expect("start");
     let again = read(&mut consumer, 6).await;
     assert_eq!(again[0].at.offset, 4);
+    consumer.close().await.expect("close");
+    second.shutdown().await;
+}
+
+/// The member is busy while it loses its partitions and joins anew: the broker would take its commit, whoever has them now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_that_was_not_seen_yet_counts_for_commits() {
+    let data = tempfile::tempdir().expect("a folder");
+    let first = broker(data.path(), "127.0.0.1:0").await;
+    let address = first.address().to_string();
+    let cluster = Cluster::at(address.clone(), None);
+    let topic = cluster.topic(1).await;
+    let mut producer = cluster.producer(&[]).await;
+    let records = (0..10).map(|n| record(&topic, 0, &n.to_string())).collect();
+    all_ok(&send(&mut producer, records).await);
+    let session = [("session.timeout.ms", "1500")];
+    let group = unique("g");
+    let mut consumer = cluster.consumer(&group, &[&topic], &session).await;
+    read(&mut consumer, 10).await;
+    let at = TopicPartition::new(Topic::clone(&topic), 0);
+    let four = TopicOffsets::from([(at.clone(), 4)]);
+    consumer.commit(&four).await.expect("commit");
+    first.shutdown().await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let second = broker(data.path(), &address).await;
+    // Long enough to be in the group again.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let nine = TopicOffsets::from([(at.clone(), 9)]);
+    consumer.commit(&nine).await.expect("left out");
+    let committed = cluster.bus.committed(&group).await.expect("committed");
+    assert_eq!(committed.get(&at), Some(&4), "I4");
+    let next = until(&mut consumer, |p| !matches!(p, Polled::Batch(_))).await;
+    assert!(matches!(next, Polled::Lost(_)), "{next:?}");
     consumer.close().await.expect("close");
     second.shutdown().await;
 }

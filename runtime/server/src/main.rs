@@ -14,12 +14,15 @@ use clap::Parser;
 use cli::{Cli, Command};
 use node::{Node, until_signal};
 use settings::Settings;
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 /// `lint` found something, or a command failed.
 const FAILED: u8 = 1;
 /// `plan` would change something.
 const WOULD_CHANGE: u8 = 2;
+
+/// How long calls that block a thread are waited for at the very end.
+const LEFT_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     longshore_kafka::cap_heap_arenas();
@@ -28,7 +31,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::new)
-        .and_then(|runtime| runtime.block_on(run(cli)));
+        .and_then(|runtime| {
+            let result = runtime.block_on(run(cli));
+            // Everything was drained or given up by now: a call that still blocks a thread must not hold up the end (I6).
+            runtime.shutdown_timeout(LEFT_BEHIND_MAX);
+            result
+        });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

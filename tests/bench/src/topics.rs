@@ -1,5 +1,6 @@
 //! Topics of the bench: made, filled, watched, hashed.
 
+use std::cell::RefCell;
 use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Topics {
     bootstrap: String,
     admin: AdminClient<DefaultClientContext>,
-    watcher: BaseConsumer,
+    watcher: RefCell<BaseConsumer>,
 }
 
 /// The number of records, and a hash over (key, value) in the order of offsets, of a topic with one partition.
@@ -32,14 +33,11 @@ pub(crate) struct Content {
 impl Topics {
     pub(crate) fn new(bootstrap: &str) -> Result<Self> {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", bootstrap)
-            .set("group.id", "bench-watch")
-            .set("enable.auto.commit", "false");
+        config.set("bootstrap.servers", bootstrap);
         Ok(Self {
             bootstrap: bootstrap.into(),
             admin: config.create()?,
-            watcher: config.create()?,
+            watcher: RefCell::new(watcher(bootstrap)?),
         })
     }
 
@@ -105,11 +103,18 @@ impl Topics {
 
     /// The end offset of the topic's one partition; 0 while it does not exist.
     pub(crate) fn end(&self, name: &str) -> Result<u64> {
-        match self.watcher.fetch_watermarks(name, 0, PATIENCE) {
+        let asked = self.watcher.borrow().fetch_watermarks(name, 0, PATIENCE);
+        match asked {
             Ok((_, end)) => Ok(u64::try_from(end)?),
+            // A client that has once not found a new topic believes so for minutes: the next question goes through another one.
             Err(KafkaError::MetadataFetch(
-                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition,
-            )) => Ok(0),
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic,
+            )) => {
+                self.watcher.replace(watcher(&self.bootstrap)?);
+                Ok(0)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -161,4 +166,12 @@ impl Topics {
             hash: hash.finish(),
         })
     }
+}
+
+fn watcher(bootstrap: &str) -> Result<BaseConsumer> {
+    Ok(ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "bench-watch")
+        .set("enable.auto.commit", "false")
+        .create()?)
 }

@@ -56,6 +56,8 @@ struct Trouble {
     hash: u64,
 }
 
+/// No connector is asked to plan more tasks, whatever tasks.max says: the plan of one number must not be more than memory holds (I6).
+const TASKS_MAX: u32 = 1_000;
 /// How long a plan may take.
 const PLAN_MAX: Duration = Duration::from_secs(90);
 /// How long the task set stands at least before a task's wish for another one is heard.
@@ -290,7 +292,7 @@ async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Fl
     };
     let tasks = planned.map_err(late)??;
     // Held until the task set is written: behind a tombstone that comes in between it would be the next connector's of this name.
-    //MUT let _writing = cx.writing.lock().await;
+    let _writing = cx.writing.lock().await;
     // The config may have changed while the connector planned: then this plan is void, and the next one is due.
     let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
     let now = cx.config.read(|configs| configs.get(&name));
@@ -318,7 +320,8 @@ async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
     let resolved = cx.settings.placeholders.resolve(config)?;
     let framework =
         ConnectorConfig::read(&resolved, &cx.settings.converters, connector.direction())?;
-    let shares = connector.plan(&resolved, framework.tasks_max).await?;
+    let tasks_max = framework.tasks_max.min(TASKS_MAX);
+    let shares = connector.plan(&resolved, tasks_max).await?;
     if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
         return Err(too_many(name, shares.len(), framework.tasks_max));
     }

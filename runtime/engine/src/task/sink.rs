@@ -111,7 +111,10 @@ struct Running {
 
 impl Running {
     fn new(task: SinkTask) -> Result<Self, Failure> {
-        let dead = match (task.dead_letters, &task.settings.errors.dead_letter) {
+        // Without tolerance nothing is left out, so that the queue has no letters.
+        let errors = &task.settings.errors;
+        let queue = errors.dead_letter.as_ref().filter(|_| errors.tolerance_all);
+        let dead = match (task.dead_letters, queue) {
             (Some(producer), Some(spec)) => Some(DeadLetters::new(
                 producer,
                 spec.clone(),

@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// How often a task whose topics were reset looks whether it has moved records since.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long opening a task may take (I6).
+const OPEN_MAX: Duration = Duration::from_secs(300);
+
 /// A task, opened.
 struct Opened {
     run: Boxed<'static, Outcome>,
@@ -68,7 +71,7 @@ impl Launch {
     async fn open_and_run(self) -> Outcome {
         let stop = self.stop.clone();
         let opened = tokio::select! {
-            opened = self.open() => opened,
+            opened = tokio::time::timeout(OPEN_MAX, self.open()) => opened.unwrap_or_else(|_| Err(late())),
             () = stop.cancelled() => return Outcome::Stopped,
         };
         match opened {
@@ -294,6 +297,11 @@ impl Launch {
             ..TaskSettings::default()
         }
     }
+}
+
+fn late() -> Error {
+    let text = format!("the task did not open within {} s", OPEN_MAX.as_secs());
+    Error::transient("open", text)
 }
 
 /// A failure outside the loop.

@@ -10,6 +10,7 @@ use longshore_kafka::{
     Admin, ClientSettings, InternalTopic, KafkaBus, KafkaLog, KafkaMembership, LogSpec, MemberSpec,
 };
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// The ports of a worker.
 pub(super) struct Parts {
@@ -38,17 +39,27 @@ pub(super) async fn open(
         session_timeout_ms: u32::try_from(settings.session_timeout().as_millis())
             .unwrap_or(u32::MAX),
     };
-    let (membership, offset, status) = tokio::try_join!(
-        async {
-            let joined = KafkaMembership::join(admin, member).await;
-            joined.context("the group of workers cannot be joined")
-        },
-        log(settings, admin, Store::Offset, "offsets", None),
-        log(settings, admin, Store::Status, "statuses", None),
-    )?;
-    // Only a member of the group may open the config log: opening it fences its former owner.
+    // Only a member of the group may take over the config log: that fences its former owner.
+    let (joined, join) = oneshot::channel();
+    let is_member = async {
+        if join.await.is_err() {
+            // Joining has failed, and with it the start.
+            std::future::pending::<()>().await;
+        }
+    };
     let writer = Some(format!("connect-cluster-{group}"));
-    let config = log(settings, admin, Store::Config, "configs", writer).await?;
+    let now = || std::future::ready(());
+    let (membership, config, offset, status) = tokio::try_join!(
+        async {
+            let membership = KafkaMembership::join(admin, member).await;
+            let membership = membership.context("the group of workers cannot be joined")?;
+            let _ = joined.send(());
+            Ok(membership)
+        },
+        log(settings, admin, Store::Config, writer, is_member),
+        log(settings, admin, Store::Offset, None, now()),
+        log(settings, admin, Store::Status, None, now()),
+    )?;
     let logs = Logs {
         config,
         offset,
@@ -65,16 +76,21 @@ async fn log(
     settings: &WorkerSettings,
     admin: &Admin,
     store: Store,
-    suffix: &str,
     transactional_id: Option<String>,
+    allowed: impl Future<Output = ()>,
 ) -> Result<Arc<dyn KeyedLog>> {
     let topic = settings.topic(store);
+    let suffix = match store {
+        Store::Config => "configs",
+        Store::Offset => "offsets",
+        Store::Status => "statuses",
+    };
     let spec = LogSpec {
         topic: topic.clone(),
         client_id: format!("{}-{suffix}", settings.group_id),
         transactional_id,
     };
-    let log = KafkaLog::open(admin, spec)
+    let log = KafkaLog::open_after(admin, spec, allowed)
         .await
         .with_context(|| format!("the topic {topic} cannot be opened"))?;
     Ok(Arc::new(log))

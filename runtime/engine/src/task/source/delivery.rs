@@ -58,7 +58,7 @@ impl Running {
         moved.map_err(|error| (Place::Chain, "transform", error))?;
         self.announce(&work.flow.records)
             .await
-            .map_err(|error| (Place::Poll, "create topic", error))
+            .map_err(|error| (Place::Put, "create topic", error))
     }
 
     /// Tells of topics that were not written before.

@@ -27,7 +27,7 @@ pub(super) struct Probe {
     taken: Mutex<Vec<Bytes>>,
     /// How many tasks a source plans that is told to look here.
     pub(super) shares: Mutex<usize>,
-    /// How many plans were made.
+    /// How many plans sources made; how many tasks sinks were asked to plan.
     pub(super) plans: Mutex<usize>,
     /// Whoever holds it blocks the threads of sources that are told to pass through it.
     pub(super) gate: Mutex<()>,
@@ -214,6 +214,9 @@ impl DynSourceConnector for FakeSource {
         Box::pin(async move {
             let open = self.0.opened(format!("{}-{}", cx.connector, cx.task));
             fail(config, "open")?;
+            if config.get("count").is_some_and(|count| count == "hang") {
+                std::future::pending::<()>().await;
+            }
             let lane = Partition::new(&json!({ "share": share.get("share") }))?;
             let next = cx.offset(&lane).map_or(Ok(0), |offset| {
                 offset
@@ -307,7 +310,12 @@ impl DynSinkConnector for FakeSink {
         Box::pin(std::future::ready(Vec::new()))
     }
     fn plan<'a>(&'a self, config: &'a Flat, tasks_max: u32) -> Boxed<'a, Result<Vec<Share>>> {
-        let planned = fail(config, "plan").map(|()| (0..tasks_max).map(|_| Share::new()).collect());
+        let mut planned = fail(config, "plan");
+        if planned.is_ok() {
+            planned = fail(config, "planned");
+            *self.0.plans.lock().expect("no panic") += tasks_max as usize;
+        }
+        let planned = planned.map(|()| (0..tasks_max).map(|_| Share::new()).collect());
         Box::pin(std::future::ready(planned))
     }
     fn open<'a>(

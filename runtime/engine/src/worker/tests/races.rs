@@ -94,10 +94,76 @@ async fn a_task_that_blocks_its_thread_does_not_hold_up_the_end() {
     is_held.recv().expect("held");
     bench.create("b", &[CLASS, TOPIC, ("count", "gate")]).await;
     bench.has_opened("b-0", 1).await;
-    let ended = tokio::time::timeout(Duration::from_secs(20), bench.worker.shutdown()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(120), bench.worker.shutdown()).await;
     drop(done);
     gate.join().expect("no panic");
     ended.expect("I6: the end has a limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_does_not_open_is_opened_again() {
+    let bench = Bench::new().await;
+    bench.create("h", &[CLASS, TOPIC, ("count", "hang")]).await;
+    bench.has_opened("h-0", 1).await;
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    let status = bench.control.task_status("h", 0).expect("a status");
+    assert_eq!(status.state, "RESTARTING", "{status:?}");
+    let trace = status.trace.expect("a trace");
+    assert!(trace.contains("did not open within 300 s"), "{trace}");
+    bench.has_opened("h-0", 2).await;
+    bench.worker.shutdown().await;
+}
+
+/// A sink plans as many tasks as it may: as a config of all workers, more than memory holds would end each of them at its start.
+#[tokio::test]
+async fn a_plan_fits_into_memory_whatever_the_config_says() {
+    let bench = Bench::new().await;
+    let config = [
+        ("connector.class", "fake-sink"),
+        ("topics", "t"),
+        ("tasks.max", "2147483647"),
+        // It fails behind its plan.
+        ("fail.at", "planned:config"),
+    ];
+    bench.create("m", &config).await;
+    bench.shows("m", "FAILED []").await;
+    assert_eq!(*bench.probe.plans.lock().expect("no panic"), 1_000, "I6");
+    bench.worker.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_cannot_be_created_yet_is_asked_for_with_backoff() {
+    let bench = Bench::new().await;
+    bench.bus.0.refuse_topics(1_000_000);
+    let config = [
+        CLASS,
+        TOPIC,
+        ("topic.creation.default.partitions", "1"),
+        ("topic.creation.default.replication.factor", "1"),
+    ];
+    bench.create("c", &config).await;
+    bench.shows("c", "RUNNING [RUNNING]").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = bench.bus.0.topics_asked();
+    assert!((2..20).contains(&asked), "I6: asked {asked} times");
+    bench.bus.0.refuse_topics(0);
+    let arrived = || bench.bus.0.records("t").len() == 3;
+    eventually("its records are there", arrived, String::new).await;
+    bench.worker.shutdown().await;
+}
+
+/// Legal, and common in configs that were switched to errors.tolerance=none for a while.
+#[tokio::test]
+async fn a_dead_letter_queue_without_tolerance_is_not_used() {
+    let bench = Bench::new().await;
+    let config = [
+        ("connector.class", "fake-sink"),
+        ("topics", "t"),
+        ("errors.deadletterqueue.topic.name", "dlq"),
+    ];
+    bench.create("q", &config).await;
+    bench.shows("q", "RUNNING [RUNNING]").await;
+    bench.worker.shutdown().await;
 }
 
 #[tokio::test]

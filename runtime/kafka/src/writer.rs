@@ -1,0 +1,129 @@
+//! The producer of a keyed log: few records, each answered with its place.
+
+use crate::{client::Resolved, errors};
+use longshore_engine::ports::Version;
+use longshore_sdk::{Error, Result};
+use rdkafka::{
+    ClientContext, Message,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// One round of the serving thread. The library's end of each round spins for up to a millisecond, so rounds are long.
+pub(crate) const POLL: Duration = Duration::from_secs(1);
+
+type Answer = Result<Version, KafkaError>;
+
+/// A record's delivery, some time later.
+pub(crate) struct Delivery(oneshot::Receiver<Answer>);
+
+impl Delivery {
+    /// Where the record stands, once it is durable.
+    pub(crate) async fn place(self) -> Result<Version> {
+        match self.0.await {
+            Ok(Ok(version)) => Ok(version),
+            Ok(Err(error)) => Err(errors::from_client("put", error)),
+            Err(_) => Err(Error::transient("put", "the writer was closed")),
+        }
+    }
+}
+
+/// Sends each answer to whoever waits for it.
+pub(crate) struct Answers {
+    /// The client's id, for logs.
+    name: String,
+}
+
+impl ClientContext for Answers {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        crate::handle::log_line(&self.name, level, facility, line);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
+    }
+}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = Box<oneshot::Sender<Answer>>;
+    fn delivery(&self, result: &DeliveryResult<'_>, asker: Self::DeliveryOpaque) {
+        let answer = match result {
+            Ok(message) => Ok(Version {
+                partition: message.partition(),
+                offset: message.offset(),
+            }),
+            Err((error, _)) => Err(error.clone()),
+        };
+        // Nobody may be waiting any more.
+        let _ = asker.send(answer);
+    }
+}
+
+/// A producer with a thread that serves it until it is dropped. Calls that block hold a share of it: a commit waits for reports to be served.
+pub(crate) struct LogProducer {
+    producer: Arc<BaseProducer<Answers>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl LogProducer {
+    pub(crate) fn open(resolved: &Resolved, name: &str) -> Result<Self> {
+        let answers = Answers {
+            name: name.to_owned(),
+        };
+        let producer = BaseProducer::from_config_and_context(&resolved.config(), answers)
+            .map_err(|error| errors::from_client("open", error))?;
+        let producer = Arc::new(producer);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (served, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
+        std::thread::Builder::new()
+            .name("kafka log".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                while !stopped.load(Ordering::Acquire) {
+                    served.poll(POLL);
+                }
+            })
+            .map_err(|error| Error::transient("open", "no thread for a producer").because(error))?;
+        Ok(Self { producer, stop })
+    }
+
+    /// Puts an entry in line; `Ok(None)` = the line is full.
+    pub(crate) fn send(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<Option<Delivery>> {
+        let (asker, delivery) = oneshot::channel();
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(asker));
+        record.key = Some(key);
+        record.payload = value;
+        match self.producer.send(record) {
+            Ok(()) => Ok(Some(Delivery(delivery))),
+            Err((KafkaError::MessageProduction(Code::QueueFull), _)) => Ok(None),
+            Err((error, _)) => Err(errors::from_client("put", error).with("topic", topic)),
+        }
+    }
+}
+
+impl Deref for LogProducer {
+    type Target = BaseProducer<Answers>;
+    fn deref(&self) -> &Self::Target {
+        &self.producer
+    }
+}
+
+impl Drop for LogProducer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
