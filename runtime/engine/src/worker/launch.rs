@@ -74,13 +74,18 @@ impl Launch {
             opened = tokio::time::timeout(OPEN_MAX, self.open()) => opened.unwrap_or_else(|_| Err(late())),
             () = stop.cancelled() => return Outcome::Stopped,
         };
-        match opened {
+        let ended = match opened {
             Ok(opened) => self.report(opened).await,
-            Err(error) => {
-                // I8: what could not be read of the config may be quoted.
-                let error = self.cx.settings.placeholders.hide(&self.config, error);
-                failed(error, "open")
+            Err(error) => failed(error, "open"),
+        };
+        match ended {
+            Outcome::Failed(mut failure) => {
+                // I8: the other side's words, or what could not be read of the config, may quote it.
+                let placeholders = &self.cx.settings.placeholders;
+                failure.error = placeholders.hide(&self.config, failure.error);
+                Outcome::Failed(failure)
             }
+            ended => ended,
         }
     }
 

@@ -184,7 +184,11 @@ async fn no_status_shows_what_a_placeholder_stands_for() {
     std::fs::write(folder.join("key"), "canary-5ecret").expect("a file");
     let bench = Bench::new().await;
     let secret = format!("${{directory:{}:key}}", folder.display());
-    for (at, states) in [("open", "RUNNING [FAILED]"), ("plan", "FAILED []")] {
+    for (at, states) in [
+        ("open", "RUNNING [FAILED]"),
+        ("poll", "RUNNING [FAILED]"),
+        ("plan", "FAILED []"),
+    ] {
         let fail = format!("{at}:quote");
         let config = [CLASS, TOPIC, ("password", &secret), ("fail.at", &fail)];
         bench.create(at, &config).await;
