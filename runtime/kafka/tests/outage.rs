@@ -4,7 +4,7 @@ mod rig;
 
 use longshore_broker::{Broker, Config};
 use longshore_engine::ports::{Bus, Consumer, Inbox, Polled, Receipt, Ticket};
-use longshore_sdk::{Topic, TopicOffsets, TopicPartition};
+use longshore_sdk::{ErrorKind, Topic, TopicOffsets, TopicPartition};
 use rig::{Cluster, LONG, all_ok, answers, bytes, read, record, send, unique};
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -97,7 +97,10 @@ async fn a_loss_that_was_not_seen_yet_counts_for_commits() {
     assert_eq!(committed.get(&at), Some(&4), "I4");
     let next = until(&mut consumer, |p| !matches!(p, Polled::Batch(_))).await;
     assert!(matches!(next, Polled::Lost(_)), "{next:?}");
-    consumer.close().await.expect("close");
+    // The new assignment waits for an answer: whether the group is left in time is not this test's matter.
+    if let Err(error) = consumer.close().await {
+        assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
+    }
     second.shutdown().await;
 }
 
