@@ -25,6 +25,9 @@ struct Config {
     /// The field for the record's partition.
     #[serde(rename = "partition.field")]
     partition: Option<String>,
+    /// The field for the offset that the record was read at; sinks only.
+    #[serde(rename = "offset.field")]
+    offset: Option<String>,
     /// The field for the record's timestamp.
     #[serde(rename = "timestamp.field")]
     timestamp: Option<String>,
@@ -41,19 +44,13 @@ struct Config {
 
 both_sides!(
     "InsertField",
-    "Adds fields with the record's topic, partition or timestamp, or with a fixed text.",
-    &["offset.field"],
+    "Adds fields with the record's topic, partition, offset or timestamp, or with a fixed text.",
+    &[],
     Config,
     build
 );
 
 fn build(flat: &Flat, side: Side) -> Result<Box<dyn DynTransform>> {
-    if flat.contains_key("offset.field") {
-        return Err(unfit(
-            "offset.field",
-            "inserting the offset is not supported",
-        ));
-    }
     let config: Config = settings(flat)?;
     let mut inserts = Vec::new();
     let mut push = |name: Option<String>, what: What| {
@@ -61,6 +58,7 @@ fn build(flat: &Flat, side: Side) -> Result<Box<dyn DynTransform>> {
     };
     push(config.topic, What::Topic);
     push(config.partition, What::Partition);
+    push(config.offset, What::Offset);
     push(config.timestamp, What::Timestamp);
     match (config.static_field, config.static_value) {
         (Some(_), None) => return Err(unfit("static.value", "static.field has no value")),
@@ -70,7 +68,7 @@ fn build(flat: &Flat, side: Side) -> Result<Box<dyn DynTransform>> {
     if inserts.is_empty() {
         return Err(unfit(
             "topic.field",
-            "no field is named: set topic.field, partition.field, timestamp.field or static.field",
+            "no field is named: set topic.field, partition.field, offset.field, timestamp.field or static.field",
         ));
     }
     Ok(Box::new(Each(InsertField {
@@ -88,6 +86,7 @@ fn build(flat: &Flat, side: Side) -> Result<Box<dyn DynTransform>> {
 enum What {
     Topic,
     Partition,
+    Offset,
     Timestamp,
     Static(String),
 }
@@ -108,7 +107,7 @@ impl Insert {
         let mut schema = Schema::new(match what {
             What::Topic | What::Static(_) => Kind::String,
             What::Partition => Kind::Int32,
-            What::Timestamp => Kind::Int64,
+            What::Offset | What::Timestamp => Kind::Int64,
         });
         if matches!(what, What::Timestamp) {
             schema = schema.named(logical::TIMESTAMP);
@@ -127,6 +126,7 @@ impl Insert {
         match &self.what {
             What::Topic => Some(Value::String(source.topic.to_string())),
             What::Partition => source.partition.map(Value::Int32),
+            What::Offset => source.offset.map(Value::Int64),
             What::Timestamp => source.timestamp.map(Value::Timestamp),
             What::Static(text) => Some(Value::String(text.clone())),
         }
@@ -137,6 +137,7 @@ impl Insert {
 struct Origin {
     topic: Topic,
     partition: Option<i32>,
+    offset: Option<i64>,
     timestamp: Option<i64>,
 }
 
@@ -158,7 +159,7 @@ impl InsertField {
             let absent = match insert.what {
                 What::Partition => origin.partition.is_none(),
                 What::Timestamp => origin.timestamp.is_none(),
-                What::Topic | What::Static(_) => false,
+                What::Topic | What::Offset | What::Static(_) => false,
             };
             if !absent {
                 self.names.push(insert.name.clone());
@@ -177,6 +178,7 @@ impl InsertField {
                     return Ok(());
                 }
                 What::Partition => origin.partition.map(i64::from),
+                What::Offset => origin.offset,
                 What::Timestamp => origin.timestamp,
             };
             write!(out, "{}", number.unwrap_or_default())
@@ -231,12 +233,19 @@ impl Change for InsertField {
         let origin = Origin {
             topic: record.topic.clone(),
             partition: record.partition,
+            offset: record.offset,
             timestamp: record.timestamp,
         };
         let side = self.side;
         let datum = side.of(record);
         match datum {
             datum if datum.is_null() => return Ok(()),
+            _ if origin.offset.is_none()
+                && self.inserts.iter().any(|i| matches!(i.what, What::Offset)) =>
+            {
+                let text = "only records on their way to a sink have an offset: take offset.field out of this source's InsertField";
+                return Err(Error::data("transform", text));
+            }
             Datum::Json(text) => {
                 if let Some(text) = self.json(text, &origin)? {
                     *datum = Datum::Json(text);

@@ -280,11 +280,6 @@ fn configs_are_judged() {
         ),
         (
             "InsertField$Value",
-            &[("offset.field", "o")],
-            "offset.field",
-        ),
-        (
-            "InsertField$Value",
             &[("static.field", "s")],
             "static.value",
         ),
@@ -446,4 +441,34 @@ fn sorted(value: Value) -> Value {
     }
     entries.sort_by_key(|(key, _)| format!("{key:?}"));
     Value::Map(entries)
+}
+
+#[test]
+fn an_offset_is_inserted_on_the_way_to_a_sink_only() {
+    let plugin = longshore_transforms::all()
+        .into_iter()
+        .find(|plugin| plugin.plugin.name == "InsertField$Value")
+        .expect("the plugin");
+    let mut transform = (plugin.build)(&flat(&[("offset.field", "at")])).expect("a config");
+    let at = |offset| Record {
+        value: json(r#"{"a":1}"#),
+        offset,
+        ..Record::new("t".into())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let verdicts = runtime.block_on(transform.apply(vec![at(Some(7)), at(None)]));
+    let Verdict::Keep(Record {
+        value: Datum::Json(text),
+        ..
+    }) = &verdicts[0]
+    else {
+        panic!("{verdicts:?}");
+    };
+    assert_eq!(&text[..], br#"{"a":1,"at":7}"#);
+    let Verdict::Refuse(error) = &verdicts[1] else {
+        panic!("{verdicts:?}");
+    };
+    assert!(error.message().contains("offset.field"), "{error}");
 }

@@ -70,6 +70,8 @@ pub struct Record {
     pub headers: Headers,
     /// Milliseconds since the Unix epoch; `None` lets the broker or producer set it.
     pub timestamp: Option<i64>,
+    /// The offset that it was read at, of a record on its way to a sink; `None` on its way to a topic.
+    pub offset: Option<i64>,
 }
 
 impl Record {
@@ -82,6 +84,7 @@ impl Record {
             value: Datum::Null,
             headers: Headers::new(),
             timestamp: None,
+            offset: None,
         }
     }
     /// A rough size in bytes, for limits.

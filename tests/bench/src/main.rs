@@ -35,7 +35,7 @@ struct Cli {
     /// Records of about 100 bytes in a round; a quarter of it of 1 KiB.
     #[arg(long, default_value_t = 2_000_000)]
     records: u64,
-    /// Counted rounds, after one that only warms up; the best one is reported.
+    /// Counted rounds, after some that only warm up; the best one is reported.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
 }

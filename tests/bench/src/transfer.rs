@@ -18,6 +18,9 @@ use crate::topics::{Content, Topics};
 /// A round may take this long; the slowest first round of a cold JVM takes a fifth of it.
 const ROUND_MAX: Duration = Duration::from_secs(300);
 
+/// What a JVM moves before a round of it counts.
+const WARM_RECORDS: u64 = 2_000_000;
+
 /// The rounds of one system.
 pub(crate) struct Rounds {
     pub(crate) name: &'static str,
@@ -37,16 +40,37 @@ pub(crate) fn run(cell: &Cell, systems: &mut [System], kafka: &Kafka, rounds: u3
             void: 0,
         })
         .collect();
-    for round in 0..=rounds {
+    // The first rounds warm caches and compilers; a JVM is given as many records as its compiler needs to settle.
+    let warm = |system: &System| {
+        if system.is_longshore() {
+            1
+        } else {
+            WARM_RECORDS.div_ceil(cell.records).max(1)
+        }
+    };
+    for (system, rounds) in systems.iter().zip(&mut all) {
+        for round in 0..warm(system) {
+            let (_, equal) = one(
+                cell,
+                system,
+                kafka,
+                (&topics, &expected),
+                &format!("w{round}"),
+            )?;
+            rounds.void += u32::from(!equal);
+        }
+    }
+    for round in 1..=rounds {
         for (system, rounds) in systems.iter().zip(&mut all) {
-            let (used, equal) = one(cell, system, kafka, (&topics, &expected), round)?;
-            if !equal {
-                rounds.void += 1;
-            }
-            // The first round warms caches and compilers.
-            if round > 0 {
-                rounds.used.push(used);
-            }
+            let (used, equal) = one(
+                cell,
+                system,
+                kafka,
+                (&topics, &expected),
+                &round.to_string(),
+            )?;
+            rounds.void += u32::from(!equal);
+            rounds.used.push(used);
         }
     }
     report::cell(cell, &all);
@@ -59,7 +83,7 @@ fn one(
     system: &System,
     kafka: &Kafka,
     (topics, expected): (&Topics, &Expected),
-    round: u32,
+    round: &str,
 ) -> Result<(Used, bool)> {
     let dir = tempfile::Builder::new()
         .prefix("longshore-bench-")

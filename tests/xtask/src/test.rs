@@ -17,11 +17,13 @@ use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 4] = [
+const ON_KAFKA: [(&str, Option<&str>); 6] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
     ("longshore-mirror", None),
-    ("longshore-crash-tests", None),
+    ("longshore-crash-tests", Some("quickstart")),
+    ("longshore-crash-tests", Some("points")),
+    ("longshore-crash-tests", Some("files")),
 ];
 
 /// One executable of `cargo test`.
@@ -73,12 +75,12 @@ pub(crate) fn test() -> Result<()> {
             .env("LONGSHORE_BIN", &crash_binary);
         report.run_one("Apache Kafka", run, suite)?;
     }
-    for (package, _) in ON_KAFKA {
-        if !suites
-            .iter()
-            .any(|suite| suite.package == package && on_kafka(suite))
-        {
-            report.breach(format!("{package} has no suite that runs on Apache Kafka"));
+    for (package, target) in ON_KAFKA {
+        if !suites.iter().any(|suite| is(suite, package, target)) {
+            report.breach(format!(
+                "{package} {} does not run on Apache Kafka",
+                target.unwrap_or_default()
+            ));
         }
     }
     drop(kafka);
@@ -86,10 +88,15 @@ pub(crate) fn test() -> Result<()> {
 }
 
 fn on_kafka(suite: &Suite) -> bool {
+    ON_KAFKA
+        .iter()
+        .any(|(package, target)| is(suite, package, *target))
+}
+
+fn is(suite: &Suite, package: &str, target: Option<&str>) -> bool {
     suite.integration
-        && ON_KAFKA.iter().any(|(package, target)| {
-            suite.package == *package && target.is_none_or(|target| suite.target == target)
-        })
+        && suite.package == package
+        && target.is_none_or(|target| suite.target == target)
 }
 
 /// Builds tests and says where cargo put them.

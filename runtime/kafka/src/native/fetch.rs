@@ -207,6 +207,7 @@ impl PartitionQueue {
                 value,
                 headers,
                 timestamp: Some(timestamp).filter(|ms| *ms >= 0),
+                offset: None,
             },
             at: TopicOffset {
                 topic: Topic::clone(&self.at.topic),

@@ -48,7 +48,8 @@ impl Converting {
     pub(super) fn new(batch: Vec<SinkRecord>, keep_raws: bool) -> Self {
         let mut records = Vec::with_capacity(batch.len());
         let mut places = Vec::with_capacity(batch.len());
-        for SinkRecord { record, at } in batch {
+        for SinkRecord { mut record, at } in batch {
+            record.offset = Some(at.offset);
             records.push(record);
             places.push(at);
         }
