@@ -17,7 +17,7 @@ use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 6] = [
+const ON_KAFKA: [(&str, Option<&str>); 5] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
     // longshore-mirror belongs here: one run in three on Apache Kafka saw a reader that got nothing for a minute. It comes back with that
