@@ -17,11 +17,10 @@ use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 5] = [
+const ON_KAFKA: [(&str, Option<&str>); 6] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
-    // longshore-mirror belongs here: one run in three on Apache Kafka saw a reader that got nothing for a minute. It comes back with that
-    // defect's fix; until then its suite runs on the embedded broker only.
+    ("longshore-mirror", None),
     ("longshore-crash-tests", Some("quickstart")),
     ("longshore-crash-tests", Some("points")),
     ("longshore-crash-tests", Some("files")),
