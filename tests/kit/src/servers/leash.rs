@@ -189,13 +189,15 @@ mod tests {
             .expect("starts");
         let pid = one.pid();
         assert!(alive(pid));
+        let said =
+            crate::servers::wait_until(Duration::from_secs(20), || Ok(one.log_tail() == "started"));
+        assert!(said.expect("a log"), "it never said that it started");
         one.signal(Signal::Terminate).expect("sends");
         let ended = one
             .wait(Duration::from_secs(20))
             .expect("waits")
             .expect("ends on SIGTERM");
         assert_eq!(ended.code(), Some(128 + 15));
-        assert_eq!(one.log_tail(), "started");
 
         let two = Leashed::spawn(command("sleep", ["600"]), &log).expect("starts");
         let pid = two.pid();
