@@ -1,15 +1,14 @@
 //! SimpleHeaderConverter.
 
-mod guess;
-
 use crate::{NoConfig, settings, tag, text};
 use bytes::{BufMut, Bytes, BytesMut};
 use longshore_sdk::{
-    Datum, Error, Result, Schema, Value,
+    Datum, Error, Kind, Result, Schema, Value,
     config::{Definition, Flat},
     converter::{Codec, Part},
     erased::{ConverterPlugin, DynConverter},
     json::{DEPTH_MAX, parse},
+    literal::guess,
 };
 
 pub(crate) fn plugin() -> ConverterPlugin {
@@ -43,7 +42,7 @@ impl Codec for SimpleHeaderConverter {
         let Some(bytes) = bytes else {
             return Ok(Datum::Null);
         };
-        Ok(guess::guess(&String::from_utf8_lossy(&bytes)))
+        Ok(guess(&String::from_utf8_lossy(&bytes)))
     }
     fn encode(&mut self, _: &str, datum: Datum) -> Result<Option<Bytes>> {
         let (value, schema) = match datum {
@@ -82,24 +81,32 @@ fn print(value: &Value, schema: Option<&Schema>, depth: u32, out: &mut BytesMut)
         }
         Value::Date(ms) | Value::Time(ms) | Value::Timestamp(ms) => time(*ms, out),
         Value::Array(items) => {
+            let part = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Array(part)) => Some(&**part),
+                _ => None,
+            };
             out.put_u8(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
                     out.put_u8(b',');
                 }
-                print(item, None, depth + 1, out)?;
+                print(item, part, depth + 1, out)?;
             }
             out.put_u8(b']');
         }
         Value::Map(entries) => {
+            let (keys, values) = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Map(keys, values)) => (Some(&**keys), Some(&**values)),
+                _ => (None, None),
+            };
             out.put_u8(b'{');
             for (at, (key, value)) in entries.iter().enumerate() {
                 if at > 0 {
                     out.put_u8(b',');
                 }
-                print(key, None, depth + 1, out)?;
+                print(key, keys, depth + 1, out)?;
                 out.put_u8(b':');
-                print(value, None, depth + 1, out)?;
+                print(value, values, depth + 1, out)?;
             }
             out.put_u8(b'}');
         }

@@ -2,6 +2,7 @@
 
 mod decode;
 mod schema;
+mod zeros;
 
 use crate::{settings, tag};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -93,6 +94,7 @@ impl JsonConverter {
             style: Style {
                 numeric,
                 defaults: config.defaults,
+                bare: !config.schemas,
             },
             known: Cache::new(size, config.defaults),
             printed: HashMap::new(),
@@ -146,7 +148,16 @@ impl Codec for JsonConverter {
         let Some(bytes) = bytes else {
             return Ok(Datum::Null);
         };
-        let Some(span) = first(&bytes)? else {
+        let (bytes, span) = match first(&bytes) {
+            Ok(span) => (bytes, span),
+            Err(error) => {
+                // The reference takes numbers that start with zeros; what is passed on must be JSON.
+                let plain = zeros::without(&bytes).ok_or(error)?;
+                let span = first(&plain)?;
+                (plain, span)
+            }
+        };
+        let Some(span) = span else {
             return if self.schemas {
                 Err(decode::no_envelope())
             } else {

@@ -3,11 +3,11 @@
 //! Each converter is a [`Codec`](longshore_sdk::converter::Codec). Bytes that no converter has decoded ([`Datum::Bytes`](longshore_sdk::Datum))
 //! are passed on by every encoder as they are.
 //!
-//! Recordings of a real worker are replayed in tests/corpus.rs. What differs on purpose:
+//! Recordings of a real worker are replayed in tests/compat. What differs on purpose:
 //! * JsonConverter keeps JSON without a schema as the text that it read, and writes that text again: spacing, spelling of numbers, integers
 //!   beyond 64 bits and repeated names stay as they were. It nests 128 deep at most, where the reference takes 1000.
 //! * StringConverter writes such text as it is, where the reference prints a map (`{a=1}`); a JSON string loses its quotes. Bytes print as
-//!   base64, where the reference prints an object's address. UTF-8 is the only encoding.
+//!   base64, where the reference prints an object's address. Character sets other than those of every JVM are refused.
 //! * Floats print with the fewest digits that read back the same, as JDK 19 and later do.
 //! * Text, bytes and nulls that were read carry no schema, and arrays and maps whose parts differ in type (SimpleHeaderConverter) neither.
 

@@ -1,7 +1,10 @@
 //! StringConverter.
 
+mod encoding;
+
 use crate::{settings, tag, text};
 use bytes::{Bytes, BytesMut};
+use encoding::Encoding;
 use longshore_sdk::{
     Datum, Error, Result, Value,
     config::{Definition, Finding, Flat},
@@ -15,7 +18,7 @@ use serde::Deserialize;
 /// Settings of StringConverter.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Config {
-    /// The character set; UTF-8 only.
+    /// The character set: UTF-8, US-ASCII, ISO-8859-1, UTF-16, UTF-16BE or UTF-16LE.
     #[serde(rename = "converter.encoding", default = "utf8")]
     encoding: String,
 }
@@ -29,7 +32,7 @@ pub(crate) fn plugin() -> ConverterPlugin {
         plugin: tag(
             "string",
             &["org.apache.kafka.connect.storage.StringConverter"],
-            "UTF-8 text; other data as its printed form.",
+            "Text; other data as its printed form.",
             &[],
         ),
         definition: Definition::of::<Config>,
@@ -50,38 +53,41 @@ fn build(flat: &Flat, part: Part) -> Result<Box<dyn DynConverter>> {
     if let Some(own) = own {
         config.encoding.clone_from(own);
     }
-    if !["UTF-8", "UTF8"]
-        .iter()
-        .any(|name| config.encoding.trim().eq_ignore_ascii_case(name))
-    {
+    let Some(encoding) = Encoding::named(&config.encoding) else {
         let finding = Finding::new(
             "converter.encoding",
             format!("{:?} is not supported", config.encoding),
         )
-        .suggest("use UTF-8, or ByteArrayConverter to pass other encodings on");
+        .suggest("use UTF-8, US-ASCII, ISO-8859-1, UTF-16, UTF-16BE or UTF-16LE, or ByteArrayConverter to pass other encodings on");
         return Err(Error::config("converter", finding.to_string()));
-    }
+    };
     Ok(Box::new(StringConverter {
+        encoding,
         out: BytesMut::new(),
     }))
 }
 
 struct StringConverter {
+    encoding: Encoding,
     out: BytesMut,
 }
 
 impl Codec for StringConverter {
-    /// Text without a copy. Bytes that are not UTF-8 become U+FFFD, as in the reference.
+    /// UTF-8 without a copy. Bytes that stand for no character become U+FFFD, as in the reference.
     fn decode(&mut self, _: &str, bytes: Option<Bytes>) -> Result<Datum> {
+        let utf8 = self.encoding == Encoding::Utf8;
         Ok(match bytes {
             None => Datum::Null,
-            Some(bytes) if std::str::from_utf8(&bytes).is_ok() => Datum::Text(bytes),
-            Some(bytes) => Datum::string(String::from_utf8_lossy(&bytes)),
+            Some(bytes) if utf8 && std::str::from_utf8(&bytes).is_ok() => Datum::Text(bytes),
+            Some(bytes) => Datum::string(self.encoding.decode(&bytes)),
         })
     }
     /// Undecoded JSON stays JSON text, where the reference prints `{a=1}`; only a JSON string loses its quotes.
     fn encode(&mut self, _: &str, datum: Datum) -> Result<Option<Bytes>> {
-        Ok(match datum {
+        if let Datum::Bytes(bytes) = datum {
+            return Ok(Some(bytes));
+        }
+        let text = match datum {
             Datum::Null | Datum::Value(Value::Null, _) => None,
             Datum::Bytes(bytes) | Datum::Text(bytes) => Some(bytes),
             Datum::Json(json) => Some(unquoted(json)),
@@ -93,7 +99,11 @@ impl Codec for StringConverter {
                 }
                 Some(self.out.split().freeze())
             }
-        })
+        };
+        Ok(text.map(|text| match self.encoding {
+            Encoding::Utf8 => text,
+            encoding => encoding.encode(&String::from_utf8_lossy(&text)),
+        }))
     }
 }
 

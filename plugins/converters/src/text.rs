@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use longshore_sdk::{
-    Error, Result, Schema, Value,
+    Error, Kind, Result, Schema, Value,
     json::{DEPTH_MAX, decimal_text, double_text, float_text, print_base64},
 };
 
@@ -31,18 +31,26 @@ fn any(value: &Value, schema: Option<&Schema>, depth: u32, out: &mut BytesMut) -
         Value::Decimal(decimal) => decimal_text(decimal, out)?,
         Value::Date(ms) | Value::Time(ms) | Value::Timestamp(ms) => date(*ms, out),
         Value::Array(items) => {
+            let part = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Array(part)) => Some(&**part),
+                _ => None,
+            };
             for (at, item) in items.iter().enumerate() {
                 out.put_slice(if at == 0 { b"[" } else { b", " });
-                any(item, None, depth + 1, out)?;
+                any(item, part, depth + 1, out)?;
             }
             out.put_slice(if items.is_empty() { b"[]" } else { b"]" });
         }
         Value::Map(entries) => {
+            let (keys, values) = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Map(keys, values)) => (Some(&**keys), Some(&**values)),
+                _ => (None, None),
+            };
             for (at, (key, value)) in entries.iter().enumerate() {
                 out.put_slice(if at == 0 { b"{" } else { b", " });
-                any(key, None, depth + 1, out)?;
+                any(key, keys, depth + 1, out)?;
                 out.put_u8(b'=');
-                any(value, None, depth + 1, out)?;
+                any(value, values, depth + 1, out)?;
             }
             out.put_slice(if entries.is_empty() { b"{}" } else { b"}" });
         }

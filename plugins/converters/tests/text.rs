@@ -172,8 +172,8 @@ fn configs_are_judged() {
         ("json", "decimal.format", "HEX"),
         ("json", "schemas.enable", "maybe"),
         ("json", "schemas.cache.size", "many"),
-        ("string", "converter.encoding", "UTF-16"),
-        ("string", "value.converter.encoding", "latin1"),
+        ("string", "converter.encoding", "EBCDIC"),
+        ("string", "value.converter.encoding", "latin7"),
     ];
     for (name, key, value) in cases {
         let flat = Flat::from([(key.to_owned(), value.to_owned())]);

@@ -4,21 +4,33 @@
 //! is spliced in. Names are compared with their escapes resolved, and every occurrence of a repeated name counts. Bytes that no converter
 //! has decoded are refused with an error of kind Data that says so.
 //!
-//! Recordings of a real worker are replayed in tests/corpus.rs. What differs on purpose: InsertField refuses `offset.field`, and in JSON text a
-//! masked field is judged by its JSON type (base64 of bytes is a string there).
+//! Recordings of a real worker are replayed in tests/compat. What differs on purpose: in JSON text a masked field is judged by its JSON type
+//! (base64 of bytes is a string there); Cast reads no hexadecimal floats; TimestampConverter reads no names of time zones but UTC and
+//! GMT; a pattern that TimestampRouter cannot print is refused when it is set, not when a record comes.
 
+mod cast;
+mod date_format;
+mod drop_headers;
 mod extract_field;
 mod field_path;
 mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
 mod insert_field;
+mod insert_header;
 mod java_regex;
 mod mask_field;
 mod predicates;
 mod regex_router;
 mod replace_field;
+mod set_schema_metadata;
 mod side;
 mod splice;
 mod structs;
+mod timestamp_converter;
+mod timestamp_router;
+mod value_to_key;
 
 pub use predicates::predicates;
 
@@ -32,11 +44,24 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// Every built-in transform; `$Key` and `$Value` are plugins of their own.
 pub fn all() -> Vec<TransformPlugin> {
-    let mut all = vec![filter::plugin(), regex_router::plugin()];
+    let mut all = vec![
+        drop_headers::plugin(),
+        filter::plugin(),
+        insert_header::plugin(),
+        regex_router::plugin(),
+        timestamp_router::plugin(),
+        value_to_key::plugin(),
+    ];
+    all.extend(cast::plugins());
     all.extend(extract_field::plugins());
+    all.extend(flatten::plugins());
+    all.extend(header_from::plugins());
+    all.extend(hoist_field::plugins());
     all.extend(insert_field::plugins());
     all.extend(mask_field::plugins());
     all.extend(replace_field::plugins());
+    all.extend(set_schema_metadata::plugins());
+    all.extend(timestamp_converter::plugins());
     all
 }
 

@@ -1,7 +1,9 @@
 //! Which part of a record a transform works on, and what it finds there.
 
-use longshore_sdk::{Datum, Error, Record, Result, Schema, Transform, Value, Verdict};
-use std::sync::Arc;
+use longshore_sdk::{
+    Datum, Error, Kind, Record, Result, Schema, Transform, Value, Verdict, json::parse,
+};
+use std::sync::{Arc, LazyLock};
 
 /// `$Key` or `$Value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ impl Side {
             Self::Value => &mut record.value,
         }
     }
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Value => "value",
@@ -81,6 +83,26 @@ pub(crate) fn as_struct(datum: &Datum) -> Option<(&[Value], &Arc<Schema>)> {
         Datum::Value(Value::Struct(values), Some(schema)) => Some((values, schema)),
         _ => None,
     }
+}
+
+/// What StringConverter and ByteArrayConverter say of their data, which comes undecoded.
+static TEXT: LazyLock<Arc<Schema>> =
+    LazyLock::new(|| Arc::new(Schema::new(Kind::String).optional()));
+static BYTES: LazyLock<Arc<Schema>> =
+    LazyLock::new(|| Arc::new(Schema::new(Kind::Bytes).optional()));
+
+/// Takes data out of a record, decoded whatever its form, with its schema; null is left in its place.
+pub(crate) fn opened(datum: &mut Datum) -> Result<(Value, Option<Arc<Schema>>)> {
+    Ok(match std::mem::take(datum) {
+        Datum::Null => (Value::Null, None),
+        Datum::Bytes(bytes) => (Value::Bytes(bytes), Some(BYTES.clone())),
+        Datum::Json(text) => (parse(&text)?, None),
+        Datum::Text(text) => {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            (Value::String(text), Some(TEXT.clone()))
+        }
+        Datum::Value(value, schema) => (value, schema),
+    })
 }
 
 /// The plugins of both sides of a transform: `$Key` and `$Value`.

@@ -8,6 +8,11 @@ use longshore_sdk::{
 };
 use proptest::prelude::*;
 
+#[path = "text/readme.rs"]
+mod readme;
+#[path = "text/reshape.rs"]
+mod reshape;
+
 fn flat(config: &[(&str, &str)]) -> Flat {
     config
         .iter()
@@ -326,7 +331,7 @@ fn names_are_unique_and_complete() {
     let mut names: Vec<&str> = all.iter().map(|plugin| plugin.plugin.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 26);
     for plugin in &all {
         let full = format!("org.apache.kafka.connect.transforms.{}", plugin.plugin.name);
         assert_eq!(plugin.plugin.aliases, [full.as_str()]);
@@ -414,7 +419,9 @@ proptest! {
     #[test]
     fn any_text_is_taken_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), object in any::<bool>()) {
         let bytes = if object { [b"{\"email\":", &bytes[..]].concat() } else { bytes };
-        for (class, config) in [("MaskField$Value", ("fields", "email")), ("ExtractField$Value", ("field", "email")), ("ReplaceField$Value", ("renames", "email:x")), ("InsertField$Value", ("topic.field", "email"))] {
+        for (class, config) in [("MaskField$Value", ("fields", "email")), ("ExtractField$Value", ("field", "email")), ("ReplaceField$Value", ("renames", "email:x")), ("InsertField$Value", ("topic.field", "email")),
+            ("Cast$Value", ("spec", "email:int32")), ("Cast$Value", ("spec", "string")), ("Flatten$Value", ("delimiter", "_")), ("HoistField$Value", ("field", "x")),
+            ("ValueToKey", ("fields", "email")), ("TimestampConverter$Value", ("target.type", "unix")), ("SetSchemaMetadata$Value", ("schema.name", "x"))] {
             apply(class, &[config], Datum::Json(Bytes::from(bytes.clone())));
         }
     }

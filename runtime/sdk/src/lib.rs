@@ -11,6 +11,7 @@ pub mod converter;
 pub mod erased;
 pub mod error;
 pub mod json;
+pub mod literal;
 pub mod offset;
 pub mod record;
 pub mod schema;

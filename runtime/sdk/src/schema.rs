@@ -132,4 +132,7 @@ pub mod logical {
     pub const TIME: &str = "org.apache.kafka.connect.data.Time";
     /// Milliseconds since the Unix epoch (int64).
     pub const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
+    /// Longshore's own: a number of any size and precision as text (string), `NaN` and `Infinity` included. JSON without schemas shows
+    /// it as a number.
+    pub const NUMERIC: &str = "longshore.Numeric";
 }

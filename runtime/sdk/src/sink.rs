@@ -43,4 +43,6 @@ pub struct SinkContext {
     pub task: u32,
     /// The consumer group that the task reads in.
     pub group: Arc<str>,
+    /// Whether a target that can keep the offsets is to keep them (`longshore.exactly.once`); without it `assigned` answers `None`.
+    pub exactly_once: bool,
 }

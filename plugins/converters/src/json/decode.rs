@@ -128,6 +128,13 @@ fn integer(text: &[u8]) -> Result<i64> {
 }
 
 fn float(text: &[u8]) -> Result<f64> {
+    // What is no number in JSON is printed as text; the reference reads it back as 0, and so loses it.
+    match text {
+        b"\"NaN\"" => return Ok(f64::NAN),
+        b"\"Infinity\"" => return Ok(f64::INFINITY),
+        b"\"-Infinity\"" => return Ok(f64::NEG_INFINITY),
+        _ => {}
+    }
     // An integer may be longer than 64 bits here.
     let number = std::str::from_utf8(text).ok().filter(|_| is_number(text));
     Ok(number.and_then(|text| text.parse().ok()).unwrap_or(0.0))

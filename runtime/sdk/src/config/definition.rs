@@ -242,7 +242,8 @@ impl Definition {
 
 /// Whether a key's name says that its value is a credential; for keys that have no type.
 pub fn looks_secret(name: &str) -> bool {
-    const MARKS: [&str; 13] = [
+    // A URL of a connection may hold its password.
+    const MARKS: [&str; 15] = [
         "password",
         "passwd",
         "passphrase",
@@ -256,6 +257,8 @@ pub fn looks_secret(name: &str) -> bool {
         "access.key",
         "jaas.config",
         "authorization",
+        "connection.url",
+        "connection.uri",
     ];
     let name = name.to_lowercase().replace(['_', '-'], ".");
     MARKS.iter().any(|mark| name.contains(mark))

@@ -2,7 +2,7 @@
 
 use super::{
     number::{decimal_text, double_text, float_text},
-    scan::{DEPTH_MAX, plain_until},
+    scan::{DEPTH_MAX, NUMBER_MAX, plain_until},
 };
 use crate::{Error, Kind, Result, Schema, Value, schema::logical};
 use bytes::{BufMut, BytesMut};
@@ -14,6 +14,8 @@ pub struct Style {
     pub numeric: bool,
     /// A null prints as the schema's default, where there is one.
     pub defaults: bool,
+    /// The text's reader does not see the schema: a text whose schema says that it is a number ([`logical::NUMERIC`]) prints as one.
+    pub bare: bool,
 }
 
 impl Default for Style {
@@ -21,6 +23,7 @@ impl Default for Style {
         Self {
             numeric: false,
             defaults: true,
+            bare: false,
         }
     }
 }
@@ -184,6 +187,14 @@ impl Printer<'_> {
             (_, Value::Decimal(_) | Value::Date(_) | Value::Time(_) | Value::Timestamp(_)) => {
                 self.logical(value, schema)
             }
+            (Kind::String, Value::String(text))
+                if self.style.bare
+                    && schema.name.as_deref() == Some(logical::NUMERIC)
+                    && is_number(text) =>
+            {
+                self.out.put_slice(text.as_bytes());
+                Ok(())
+            }
             (Kind::Bool, Value::Bool(_))
             | (Kind::Int8, Value::Int8(_))
             | (Kind::Int16, Value::Int16(_))
@@ -304,6 +315,17 @@ impl Printer<'_> {
         self.out.put_u8(if named { b'}' } else { b']' });
         Ok(())
     }
+}
+
+/// Whether a text is a number as JSON writes them, without an exponent, and short enough to be read back.
+fn is_number(text: &str) -> bool {
+    if text.len() > NUMBER_MAX {
+        return false;
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'))
 }
 
 fn misfit(value: &Value, schema: &Schema) -> Error {

@@ -6,14 +6,14 @@ use std::ops::Range;
 /// How deep arrays and objects may nest.
 pub const DEPTH_MAX: u32 = 128;
 /// How long the text of one number may be.
-const NUMBER_MAX: usize = 1000;
+pub(super) const NUMBER_MAX: usize = 1000;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// The span of the first JSON value in `text`, checked to be valid JSON and UTF-8; `None` if there is nothing but white space.
 ///
-/// Text after the value is ignored, except right behind a number or a literal. Errors are of kind Data and name the byte, not the text.
+/// Text after the value is ignored, except right behind a number, or a word behind a literal. Errors are of kind Data and name the byte, not the text.
 pub fn first(text: &[u8]) -> Result<Option<Range<usize>>> {
     let mut scanner = Scanner::new(text);
     if text.starts_with(b"\xEF\xBB\xBF") {
@@ -27,7 +27,12 @@ pub fn first(text: &[u8]) -> Result<Option<Range<usize>>> {
     scanner.value()?;
     let span = start..scanner.at;
     let scalar = !matches!(text[start], b'{' | b'[' | b'"');
-    let joined = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..);
+    let number = matches!(text[start], b'-' | b'0'..=b'9');
+    let joined = |byte: u8| match byte {
+        b' ' | b'\n' | b'\r' | b'\t' => false,
+        _ if number => true,
+        _ => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..),
+    };
     if scalar && scanner.peek().is_some_and(joined) {
         return Err(scanner.fault("text follows the value without a space"));
     }

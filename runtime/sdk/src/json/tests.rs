@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Decimal, Value};
+use crate::{Decimal, Kind, Schema, Value, schema::logical};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
@@ -121,6 +121,35 @@ fn numbers_print_as_the_reference_prints_them() {
     assert_eq!(text(&Value::Float32(3.402_823_5e38)), "3.4028235E38");
     assert_eq!(text(&Value::Float32(1.4e-45)), "1.4E-45");
     assert_eq!(text(&Value::Float32(16_777_216.0)), "1.6777216E7");
+}
+
+#[test]
+fn a_text_that_is_a_number_prints_as_one_where_no_schema_is_seen() {
+    let mut schema = Schema::new(Kind::String);
+    schema.name = Some(logical::NUMERIC.into());
+    let long = "1".repeat(1001);
+    for (text, bare) in [
+        ("-12.50", "-12.50"),
+        ("0", "0"),
+        ("NaN", "\"NaN\""),
+        ("01", "\"01\""),
+        ("1.", "\"1.\""),
+        ("-", "\"-\""),
+        ("1e5", "\"1e5\""),
+        // No reader takes it as a number.
+        (&*long, &*format!("\"{long}\"")),
+    ] {
+        for (style, expected) in [(true, bare), (false, &*format!("\"{text}\""))] {
+            let style = Style {
+                bare: style,
+                ..Style::default()
+            };
+            let mut out = BytesMut::new();
+            let value = Value::String(text.to_owned());
+            print(&value, Some(&schema), style, &mut out).expect("it prints");
+            assert_eq!(&out[..], expected.as_bytes());
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! The type of a header's text, guessed as the reference guesses it. Its oddities are kept, since sinks rely on what comes out: a leading
-//! number counts whatever follows a delimiter (`22:13:20` is 22), and numbers with a fraction are single precision.
+//! The type of a text without one - a header's, a literal's in a setting -, guessed as the reference guesses it. Its oddities are kept, since
+//! sinks rely on what comes out: a leading number counts whatever follows a delimiter (`22:13:20` is 22), and numbers with a fraction are
+//! single precision.
 
-use longshore_sdk::{Datum, Kind, Schema, Value, json::decimal_from_text, schema::logical};
+use crate::{Datum, Kind, Schema, Value, json::decimal_from_text, schema::logical};
 use std::sync::Arc;
 
 /// How deep arrays and maps may nest before they count as text.
@@ -14,7 +15,7 @@ type Guessed = (Value, Option<Arc<Schema>>);
 struct NotData;
 
 /// The value that `text` stands for. A schema is known unless parts of an array or map differ in type, or there are none.
-pub(super) fn guess(text: &str) -> Datum {
+pub fn guess(text: &str) -> Datum {
     let mut reader = Reader { text, at: 0 };
     match reader.value(None) {
         Ok(Some((Value::Null, _))) => Datum::Null,
@@ -108,10 +109,14 @@ impl Reader<'_> {
     fn array(&mut self, depth: u32) -> Result<Guessed, NotData> {
         let mut items = Vec::new();
         while !self.takes(']') {
-            if !items.is_empty() && !self.takes(',') {
+            items.push(self.value(Some(depth + 1))?.ok_or(NotData)?);
+            // A comma may stand behind the last item.
+            if !self.takes(',') {
+                if self.takes(']') {
+                    break;
+                }
                 return Err(NotData);
             }
-            items.push(self.value(Some(depth + 1))?.ok_or(NotData)?);
         }
         let (items, schema) = aligned(items)?;
         let schema = schema.map(|items| Arc::new(Schema::new(Kind::Array(items))));
@@ -120,62 +125,80 @@ impl Reader<'_> {
     fn map(&mut self, depth: u32) -> Result<Guessed, NotData> {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         while !self.takes('}') {
-            if !keys.is_empty() && !self.takes(',') {
-                return Err(NotData);
-            }
             keys.push(self.value(Some(depth + 1))?.ok_or(NotData)?);
             if !self.takes(':') {
                 return Err(NotData);
             }
             values.push(self.value(Some(depth + 1))?.ok_or(NotData)?);
+            // No comma is missed between entries.
+            self.takes(',');
         }
         let (keys, key) = aligned(keys)?;
         let (values, value) = aligned(values)?;
         let schema = key
             .zip(value)
             .map(|(key, value)| Arc::new(Schema::new(Kind::Map(key, value))));
-        Ok((Value::Map(keys.into_iter().zip(values).collect()), schema))
+        Ok((Value::Map(entries(keys, values)?), schema))
     }
 }
 
-/// Gives the items their common type: the widest, of numbers. Nulls beside items of a common type are more than the reference can read.
+/// Keys and their values; of a key that occurs twice the last value stays. A key may not be null.
+fn entries(keys: Vec<Value>, values: Vec<Value>) -> Result<Vec<(Value, Value)>, NotData> {
+    /// Comparing each key with each is quadratic.
+    const KEYS_MAX: usize = 1024;
+    if keys.len() > KEYS_MAX || keys.contains(&Value::Null) {
+        return Err(NotData);
+    }
+    let mut entries: Vec<(Value, Value)> = Vec::with_capacity(keys.len());
+    for (key, value) in keys.into_iter().zip(values) {
+        match entries.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => entries.push((key, value)),
+        }
+    }
+    Ok(entries)
+}
+
+/// Gives the items their common type: the widest of numbers, the last of arrays or of maps. Nulls beside items of a common type are more
+/// than the reference can read.
 fn aligned(items: Vec<Guessed>) -> Result<(Vec<Value>, Option<Arc<Schema>>), NotData> {
-    let mut common: Option<Arc<Schema>> = None;
+    // The first value of the common type, and the schema so far.
+    let mut common: Option<(&Value, Option<Arc<Schema>>)> = None;
+    let mut nulls = false;
     let mut same = true;
     for (value, schema) in &items {
-        common = match (common, schema) {
-            (common, None) => {
-                same &= *value == Value::Null;
-                common
-            }
-            (None, Some(schema)) => Some(schema.clone()),
-            (Some(common), Some(schema)) if common == *schema => Some(common),
-            (Some(common), Some(schema)) => match (rank(&common.kind), rank(&schema.kind)) {
-                (Some(left), Some(right)) => Some(if left >= right {
-                    common
-                } else {
-                    schema.clone()
-                }),
-                _ => {
-                    same = false;
-                    Some(common)
-                }
-            },
-        };
-    }
-    let schema = common.filter(|_| same);
-    let values = items.into_iter().map(|(value, _)| value);
-    let Some(schema) = schema else {
-        return Ok((values.collect(), None));
-    };
-    let mut wide = Vec::new();
-    for value in values {
-        if value == Value::Null {
-            return Err(NotData);
+        if *value == Value::Null {
+            nulls = true;
+            continue;
         }
-        wide.push(widened(value, &schema.kind));
+        let Some((first, known)) = &mut common else {
+            common = Some((value, schema.clone()));
+            continue;
+        };
+        match (&**first, value, &*known, schema) {
+            (Value::Array(_), Value::Array(_), ..) | (Value::Map(_), Value::Map(_), ..) => {
+                known.clone_from(schema);
+            }
+            (_, _, Some(left), Some(right)) if left == right => {}
+            (_, _, Some(left), Some(right)) => match (rank(&left.kind), rank(&right.kind)) {
+                (Some(left), Some(wider)) if left < wider => known.clone_from(schema),
+                (Some(_), Some(_)) => {}
+                _ => same = false,
+            },
+            _ => same = false,
+        }
     }
-    Ok((wide, Some(schema)))
+    let schema = match common {
+        Some(_) if same && nulls => return Err(NotData),
+        Some((_, schema)) if same => schema,
+        _ => None,
+    };
+    let values = items.into_iter().map(|(value, _)| value);
+    let values = match &schema {
+        Some(schema) => values.map(|value| widened(value, &schema.kind)).collect(),
+        None => values.collect(),
+    };
+    Ok((values, schema))
 }
 
 fn rank(kind: &Kind) -> Option<u8> {
