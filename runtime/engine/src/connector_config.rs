@@ -48,6 +48,8 @@ pub struct ConnectorConfig {
     pub tasks_max: u32,
     /// `tasks.max.enforce`.
     pub tasks_max_enforce: bool,
+    /// `longshore.exactly.once`: a sink whose target can keep the offsets lets it.
+    pub exactly_once: bool,
     /// `key.converter`, or the worker's.
     pub key: PluginConfig,
     /// `value.converter`, or the worker's.
@@ -90,6 +92,7 @@ impl ConnectorConfig {
             class: need(config, "connector.class")?.to_owned(),
             tasks_max: number(config, "tasks.max", 1)?,
             tasks_max_enforce: flag(config, "tasks.max.enforce", true)?,
+            exactly_once: flag(config, "longshore.exactly.once", true)?,
             key: converter(config, worker, "key.converter", DEFAULT_CONVERTER),
             value: converter(config, worker, "value.converter", DEFAULT_CONVERTER),
             header: converter(config, worker, "header.converter", DEFAULT_HEADER_CONVERTER),

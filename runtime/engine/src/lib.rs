@@ -10,6 +10,7 @@ mod memory;
 pub mod metrics;
 mod mutant;
 pub mod ports;
+pub mod providers;
 pub mod registry;
 pub mod supervisor;
 pub mod task;

@@ -8,6 +8,7 @@ mod text;
 
 use crate::{
     connector_config::{self, get, list, topic_creation_whole as whole},
+    providers::{Resolved, hide_inside},
     registry::{Connector, PluginKind, Registry},
 };
 pub use longshore_sdk::config::UnknownKeys;
@@ -26,6 +27,8 @@ pub struct Report {
     pub warnings: Vec<Finding>,
     /// The keys that may be given.
     definition: Definition,
+    /// The values that placeholders stand for, for those of the findings that are about them.
+    resolved: Flat,
 }
 
 impl Report {
@@ -36,9 +39,7 @@ impl Report {
     /// The findings in the words that tools know from Kafka Connect, where it has any.
     pub fn texts(&self, config: &Flat) -> Vec<String> {
         let findings = self.findings.iter();
-        findings
-            .map(|finding| text::of(finding, &self.definition, config))
-            .collect()
+        findings.map(|finding| self.text(finding, config)).collect()
     }
     /// The answer to `PUT /connector-plugins/x/config/validate`.
     pub fn infos(&self, name: &str, config: &Flat) -> ConfigInfos {
@@ -46,11 +47,42 @@ impl Report {
         for info in &mut infos.configs {
             let about = self.findings.iter();
             let about = about.filter(|finding| finding.key == info.value.name);
-            info.value.errors = about
-                .map(|finding| text::of(finding, &self.definition, config))
-                .collect();
+            info.value.errors = about.map(|finding| self.text(finding, config)).collect();
+            let value = info.value.value.take();
+            // I8: a URL is no password, and may hold one.
+            info.value.value = value.map(|value| hide_inside(&value));
         }
         infos
+    }
+    /// Adds what is wrong with the values that placeholders stand for; `config` is the config as it was written. The findings show none of
+    /// these values (I8).
+    pub fn add_resolved(&mut self, config: &Flat, judged: Self, resolved: &Resolved) {
+        for mut finding in judged.findings {
+            let Some(text) = config.get(&finding.key) else {
+                continue;
+            };
+            let Some(value) = resolved
+                .config
+                .get(&finding.key)
+                .filter(|value| *value != text)
+            else {
+                continue;
+            };
+            let problem = finding.problem.split(", got ").next().unwrap_or_default();
+            finding.problem = format!(
+                "what its placeholder stands for does not fit: {}",
+                resolved.secrets.hide_text(problem)
+            );
+            finding.suggestion = resolved.secrets.hide_text(&finding.suggestion);
+            self.resolved.insert(finding.key.clone(), value.clone());
+            self.wrong(finding);
+        }
+    }
+    fn text(&self, finding: &Finding, config: &Flat) -> String {
+        match self.resolved.get(&finding.key) {
+            Some(value) => text::of_hidden(finding, &self.definition, value),
+            None => text::of(finding, &self.definition, config),
+        }
     }
     fn wrong_unless_told(&mut self, findings: Vec<Finding>) {
         for finding in findings {
@@ -73,6 +105,26 @@ pub fn check(
     unknown: UnknownKeys,
     overrides: &Overrides,
 ) -> Report {
+    let (mut report, known) = judge(config, registry, worker, overrides);
+    if let Some(known) = known {
+        check_unknown(config, &known, unknown, &mut report);
+    }
+    report
+}
+
+/// Every key that a config may have, by which its secrets are told; none where its class is not known.
+pub fn definition(config: &Flat, registry: &Registry) -> Definition {
+    let (_, known) = judge(config, registry, &Flat::new(), &Overrides::default());
+    known.unwrap_or_default()
+}
+
+/// The findings about values, and the keys that may be given if the connector's class is known.
+fn judge(
+    config: &Flat,
+    registry: &Registry,
+    worker: &Flat,
+    overrides: &Overrides,
+) -> (Report, Option<Definition>) {
     let mut report = Report::default();
     let connector = match get(config, "connector.class") {
         None => {
@@ -94,7 +146,7 @@ pub fn check(
     };
     check_name(config, &mut report);
     let Some(connector) = connector else {
-        return report;
+        return (report, None);
     };
     let framework = framework(connector.direction());
     let own = connector.definition();
@@ -110,8 +162,7 @@ pub fn check(
     report.wrong_unless_told(own.check(config));
     report.definition = std::mem::take(&mut report.definition).and(own);
     let known = report.definition.clone().and(known);
-    check_unknown(config, &known, unknown, &mut report);
-    report
+    (report, Some(known))
 }
 
 /// The framework's keys of a connector of this direction.

@@ -5,7 +5,6 @@ mod context;
 mod crew;
 mod launch;
 mod live;
-pub mod placeholder;
 mod settings;
 mod topics;
 
@@ -13,7 +12,6 @@ pub(crate) use context::Context;
 pub use context::Logs;
 pub(crate) use crew::{Crew, Ended};
 pub(crate) use launch::Launch;
-pub use placeholder::Placeholders;
 pub use settings::{RestartPolicy, WorkerSettings};
 
 use crate::{

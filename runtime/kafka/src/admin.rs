@@ -5,16 +5,14 @@ use crate::{
     client::{ClientSettings, Properties, Resolved, Role},
     consumer, errors,
     handle::Handle,
+    oauth,
+    question::Asked,
     roster::Roster,
 };
 use longshore_engine::ports::TopicSpec;
 use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
 use rdkafka::{
-    admin::{
-        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
-        TopicReplication,
-    },
-    client::DefaultClientContext,
+    admin::{AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication},
     consumer::Consumer,
     error::RDKafkaErrorCode as Code,
     topic_partition_list::{Offset, TopicPartitionList},
@@ -23,6 +21,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long one question may take.
 const ASK_MAX: Duration = Duration::from_secs(10);
+/// How long after a refused login an answer may still come.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
 
 /// Asks a cluster, and creates topics in it.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Admin {
     pub(crate) settings: ClientSettings,
     /// A client that reads nothing: its thread also drains the library's log.
     client: Arc<Asker>,
+    /// Where its OAUTHBEARER tokens come from.
+    tokens: Option<Arc<oauth::Source>>,
 }
 
 struct Asker(Arc<Handle>);
@@ -41,7 +43,8 @@ impl Drop for Asker {
 }
 
 impl Admin {
-    /// Opens a client and makes sure that a broker answers. Err (Transient): none does; the text names bootstrap.servers.
+    /// Opens a client and makes sure that a broker answers. Err (Transient): none does; the text names bootstrap.servers. Err (Auth): the
+    /// brokers or the token endpoint refuse the login, or their certificates are not trusted.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         Self::connect_with(settings, &Properties::new()).await
     }
@@ -51,9 +54,13 @@ impl Admin {
         settings.admin.extend(overrides.clone());
         let mut resolved = settings.resolve(Role::Admin, &Properties::new())?;
         asking(&mut resolved, "longshore-admin");
+        if let Some(tokens) = &resolved.tokens {
+            tokens.first(ASK_MAX).await?;
+        }
         let client = Handle::open(&resolved.config(), "admin")?;
         let admin = Self {
             client: Arc::new(Asker(client)),
+            tokens: resolved.tokens,
             settings,
         };
         admin.brokers().await?;
@@ -67,23 +74,42 @@ impl Admin {
     ) -> Result<T> {
         let client = Arc::clone(&self.client);
         let bound = Bounded(ASK_MAX + Duration::from_secs(2));
-        run(op, bound, move || call(&client.0))
-            .await
-            .map_err(|error| {
-                // A refused login is known better than the time-out that follows it.
-                match (error.kind(), self.client.0.events().trouble()) {
-                    (ErrorKind::Transient, Some(trouble)) => trouble,
-                    (ErrorKind::Transient, None) => Error::transient(
-                        op,
-                        format!(
-                            "no broker answers at bootstrap.servers={}: {}",
-                            self.settings.bootstrap(),
-                            error.message()
-                        ),
-                    ),
-                    _ => error,
+        let events = self.client.0.events();
+        // Told before this question: it explains a time-out, and proves nothing about now.
+        let before = events.trouble();
+        let refused = async {
+            loop {
+                if let Some(trouble) = events.trouble() {
+                    // Another broker may know us.
+                    tokio::time::sleep(REFUSED_MAX).await;
+                    return trouble;
                 }
-            })
+                events.wake().notified().await;
+            }
+        };
+        let error = tokio::select! {
+            answer = run(op, bound, move || call(&client.0)) => match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            },
+            trouble = refused => return Err(trouble),
+        };
+        if error.kind() != ErrorKind::Transient {
+            return Err(error);
+        }
+        // A refused login is known better than the time-out that follows it.
+        let tokens = || self.tokens.as_ref()?.trouble();
+        let known = events.trouble().or(before).or_else(tokens);
+        Err(known.unwrap_or_else(|| {
+            Error::transient(
+                op,
+                format!(
+                    "no broker answers at bootstrap.servers={}: {}",
+                    self.settings.bootstrap(),
+                    error.message()
+                ),
+            )
+        }))
     }
 
     /// How many brokers the cluster has.
@@ -321,34 +347,8 @@ impl Admin {
         .await
     }
 
-    /// Short-lived: its log lines are drained by nobody.
-    fn native(&self) -> Result<Native> {
-        let mut resolved = self.settings.resolve(Role::Admin, &Properties::new())?;
-        resolved.quick_to_connect();
-        let client = resolved
-            .config()
-            .create()
-            .map_err(|error| errors::from_client("open", error))?;
-        Ok(Native(Some(client)))
-    }
-}
-
-/// A client for one question. Its end takes a tenth of a second, for which nobody should wait.
-struct Native(Option<AdminClient<DefaultClientContext>>);
-
-impl Native {
-    fn client(&self) -> &AdminClient<DefaultClientContext> {
-        self.0.as_ref().expect("present until dropped")
-    }
-}
-
-impl Drop for Native {
-    fn drop(&mut self) {
-        let client = self.0.take();
-        let spawned = std::thread::Builder::new()
-            .name("kafka drop".to_owned())
-            .spawn(move || drop(client));
-        drop(spawned);
+    fn native(&self) -> Result<Asked> {
+        Asked::open(&self.settings)
     }
 }
 

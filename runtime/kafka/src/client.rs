@@ -2,11 +2,12 @@
 
 use crate::{
     keys::{self, Rule, Scope},
-    security,
+    oauth,
+    security::{self, Special},
 };
 use longshore_sdk::{Error, Result};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Client properties by name.
 pub type Properties = BTreeMap<String, String>;
@@ -36,7 +37,8 @@ impl ClientSettings {
         }
     }
     /// Picks the clients' keys out of a worker's settings; keys that are not for clients are the worker's and left alone.
-    /// Err (Config): a key that is refused, or an unknown one behind `producer.`, `consumer.` or `admin.`.
+    /// Err (Config): a key that is refused, an unknown one behind `producer.`, `consumer.` or `admin.` or one of security, a value that cannot be
+    /// used, a store that cannot be read.
     pub fn from_worker(worker: &Properties) -> Result<Self> {
         let mut settings = Self::default();
         for (key, value) in worker {
@@ -53,11 +55,25 @@ impl ClientSettings {
                 match keys::rule(key) {
                     // The worker's own group keys have the names of consumer keys: they are not for its consumers.
                     Some((Scope::Any, _)) if key != "client.id" => (&mut settings.common, &**key),
+                    // Ignored, a slip here would go unseen until somebody else reads what was to be encrypted.
+                    None if key.starts_with("sasl.") || key.starts_with("ssl.") => {
+                        (&mut settings.common, &**key)
+                    }
                     _ => continue,
                 }
             };
             allowed(key, name)?;
             target.insert(name.to_owned(), value.clone());
+        }
+        for role in [Role::Admin, Role::Producer, Role::Consumer] {
+            let resolved = settings.resolve(role, &Properties::new())?;
+            security::warn(&resolved.native, role.name());
+        }
+        let sasl = |layer: &Properties| layer.contains_key("sasl.mechanism");
+        if sasl(&settings.common) && !settings.common.contains_key("security.protocol") {
+            tracing::warn!(
+                "sasl.mechanism is set and security.protocol is not: nobody logs in, and nothing is encrypted"
+            );
         }
         Ok(settings)
     }
@@ -75,11 +91,22 @@ impl ClientSettings {
             Role::Admin => (&self.admin, "admin."),
         };
         let mut resolved = Resolved::default();
-        let mut special = Properties::new();
+        let mut special = Special::default();
         resolved.lay(&self.common, role, "", &mut special)?;
         resolved.lay(own, role, prefix, &mut special)?;
+        let endpoint = special.get(oauth::TOKEN_URL).map(str::to_owned);
         resolved.lay(overrides, role, &format!("{prefix}override."), &mut special)?;
-        security::translate(&special, &mut resolved.native)?;
+        // Whoever writes connectors could otherwise send the worker to any address (CVE-2025-27817).
+        if overrides.contains_key(oauth::TOKEN_URL)
+            && special.get(oauth::TOKEN_URL) != endpoint.as_deref()
+        {
+            return Err(special.bad(
+                oauth::TOKEN_URL,
+                "names another token endpoint than the worker's settings do: only they may",
+            ));
+        }
+        let login = security::translate(&special, &mut resolved.native)?;
+        resolved.tokens = login.map(oauth::source).transpose()?;
         resolved.finish(role, &special)?;
         Ok(resolved)
     }
@@ -101,9 +128,13 @@ impl fmt::Debug for ClientSettings {
 /// Checks a connector's client overrides (`producer.override.`, `consumer.override.` or `admin.override.`, prefix taken off) against the
 /// allow-list. Err (Config) names the first bad key and the nearest known one.
 pub fn check_overrides(prefix: &str, overrides: &Properties) -> Result<()> {
-    overrides
-        .keys()
-        .try_for_each(|key| allowed(&format!("{prefix}{key}"), key).map(drop))
+    let mut special = Special::default();
+    for (key, value) in overrides {
+        let full = format!("{prefix}{key}");
+        allowed(&full, key)?;
+        special.insert(key, full, value.trim().to_owned());
+    }
+    oauth::known_classes(&special)
 }
 
 /// What a client is.
@@ -114,12 +145,24 @@ pub(crate) enum Role {
     Admin,
 }
 
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producers",
+            Self::Consumer => "consumers",
+            Self::Admin => "admin clients",
+        }
+    }
+}
+
 /// Settings in the client library's names.
 #[derive(Default)]
 pub(crate) struct Resolved {
     pub(crate) native: Properties,
     /// `max.poll.records`.
     pub(crate) records_max: Option<usize>,
+    /// Where OAUTHBEARER tokens come from. To be kept until the client is open: the client keeps it from then on.
+    pub(crate) tokens: Option<Arc<oauth::Source>>,
 }
 
 impl Resolved {
@@ -128,7 +171,7 @@ impl Resolved {
         layer: &Properties,
         role: Role,
         prefix: &str,
-        special: &mut Properties,
+        special: &mut Special,
     ) -> Result<()> {
         for (key, value) in layer {
             let value = value.trim().to_owned();
@@ -144,7 +187,7 @@ impl Resolved {
             match scope_and_rule.1 {
                 Rule::Ignored | Rule::Refused(_) => {}
                 Rule::Special => {
-                    special.insert(key.clone(), value);
+                    special.insert(key, format!("{prefix}{key}"), value);
                 }
                 Rule::Same => {
                     self.native.insert(key.clone(), clamped(key, value));
@@ -163,25 +206,25 @@ impl Resolved {
     }
 
     /// The special keys that are not about security.
-    fn finish(&mut self, role: Role, special: &Properties) -> Result<()> {
+    fn finish(&mut self, role: Role, special: &Special) -> Result<()> {
         let native = &mut self.native;
-        for (key, value) in special {
-            match key.as_str() {
+        for (key, value) in special.iter() {
+            match key {
                 "request.timeout.ms" if role == Role::Producer => {
-                    native.insert(key.clone(), value.clone());
+                    native.insert(key.to_owned(), value.to_owned());
                 }
                 "request.timeout.ms" => {
-                    native.insert("socket.timeout.ms".to_owned(), value.clone());
+                    native.insert("socket.timeout.ms".to_owned(), value.to_owned());
                 }
                 "send.buffer.bytes" | "receive.buffer.bytes" if value != "-1" => {
-                    native.insert(format!("socket.{key}"), value.clone());
+                    native.insert(format!("socket.{key}"), value.to_owned());
                 }
                 "auto.offset.reset" => {
-                    native.insert(key.clone(), reset(value)?.to_owned());
+                    native.insert(key.to_owned(), reset(value)?.to_owned());
                 }
                 "fetch.max.bytes" => {
                     let bytes = number(key, value)?.clamp(1000, i64::from(i32::MAX) - 512);
-                    native.insert(key.clone(), bytes.to_string());
+                    native.insert(key.to_owned(), bytes.to_string());
                     // The library insists on message <= fetch < receive.
                     native.insert(
                         "message.max.bytes".to_owned(),
@@ -197,7 +240,7 @@ impl Resolved {
                     self.records_max = usize::try_from(records).ok();
                 }
                 "partition.assignment.strategy" => {
-                    native.insert(key.clone(), assignors(value)?);
+                    native.insert(key.to_owned(), assignors(value)?);
                 }
                 _ => {}
             }
@@ -228,6 +271,9 @@ impl Resolved {
         let mut config = ClientConfig::new();
         for (key, value) in &self.native {
             config.set(key, value);
+        }
+        if let Some(tokens) = &self.tokens {
+            oauth::name_source(&mut config, tokens);
         }
         config.set_log_level(RDKafkaLogLevel::Warning);
         config

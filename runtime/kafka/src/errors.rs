@@ -52,6 +52,37 @@ pub(crate) fn kind(code: Code) -> ErrorKind {
     }
 }
 
+/// Whether a broker did not let us in, rather than a right that is missing.
+pub(crate) fn is_login(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed)
+}
+
+/// What a broker says of a client's certificate that it does not take, as the library quotes it.
+const CERTIFICATE_ALERTS: [&str; 6] = [
+    "alert certificate required",
+    "alert bad certificate",
+    "alert unknown ca",
+    "alert certificate expired",
+    "alert certificate revoked",
+    "alert certificate unknown",
+];
+
+/// Whether an event of the client means that we are not let in, as the code that says so. Two things the library's own code has not: since TLS
+/// 1.3 a broker refuses a certificate after the handshake, which looks like a lost connection; and a connection that is lost amid a login looks
+/// like a refusal.
+pub(crate) fn refusal(code: Code, reason: &str) -> Option<Code> {
+    match code {
+        Code::BrokerTransportFailure => {
+            let refused = CERTIFICATE_ALERTS
+                .iter()
+                .any(|alert| reason.contains(alert));
+            refused.then_some(Code::SSL)
+        }
+        _ if is_login(code) && reason.contains("handshake failed: Local: ") => None,
+        _ => (kind(code) == ErrorKind::Auth).then_some(code),
+    }
+}
+
 /// What to do about `code`; empty if the client's own words say it.
 fn advice(code: Code) -> &'static str {
     match code {
@@ -141,6 +172,23 @@ pub(crate) fn too_large(topic: &str, size: usize) -> Error {
 mod tests {
     use super::*;
     use rdkafka::{config::FromClientConfig, consumer::BaseConsumer};
+
+    #[test]
+    fn a_lost_connection_is_no_refusal_and_a_refused_certificate_is() {
+        let lost = "SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: (n/a)";
+        assert_eq!(refusal(Code::Authentication, lost), None);
+        assert_eq!(refusal(Code::BrokerTransportFailure, "Disconnected"), None);
+        let wrong = "SASL authentication error: Authentication failed";
+        assert_eq!(
+            refusal(Code::Authentication, wrong),
+            Some(Code::Authentication)
+        );
+        let alert = "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42";
+        assert_eq!(
+            refusal(Code::BrokerTransportFailure, alert),
+            Some(Code::SSL)
+        );
+    }
 
     #[test]
     fn a_setting_that_the_client_refuses_is_named_without_its_value() {

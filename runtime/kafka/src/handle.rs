@@ -4,7 +4,10 @@
 //! taken. Records do not pass through it: they wait in partition queues (native.rs). A rebalance is only noted there; it is answered by the
 //! owner of the records, in order with them.
 
-use crate::errors;
+use crate::{
+    errors,
+    oauth::{self, Bearer},
+};
 use longshore_sdk::{Error, ErrorKind, Result, TopicPartition};
 use rdkafka::{
     ClientContext,
@@ -12,7 +15,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode as Code},
     topic_partition_list::TopicPartitionList,
-    types::RDKafkaRespErr,
+    types::{RDKafka, RDKafkaRespErr},
 };
 use std::{
     collections::VecDeque,
@@ -40,6 +43,8 @@ struct State {
     // Bounded: the library sends no further rebalance before the last one is answered.
     events: VecDeque<Event>,
     trouble: Option<Error>,
+    /// The library's words about the error that comes next.
+    reason: String,
     closing: bool,
     /// Rebalances need no answer from the owner.
     at_once: bool,
@@ -51,6 +56,8 @@ struct State {
 pub(crate) struct Events {
     /// The client's name, for log lines.
     name: String,
+    /// Where its OAUTHBEARER tokens come from.
+    tokens: Option<Arc<oauth::Source>>,
     state: Mutex<State>,
     wake: Arc<Notify>,
 }
@@ -108,10 +115,17 @@ impl Events {
     fn report(&self, error: KafkaError) {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        if let Some(error) = self::fatal(code, fatal) {
+        let reason = std::mem::take(&mut self.state().reason);
+        let refusal = errors::refusal(code, &reason);
+        let change = || self.tokens.as_ref().is_some_and(|tokens| tokens.excuses());
+        if let Some(code) = refusal.filter(|code| !errors::is_login(*code) || !change()) {
+            self.tell(errors::coded("poll", code, &reason));
+        } else if let Some(error) = self::fatal(code, fatal)
+            && error.kind() != ErrorKind::Auth
+        {
             self.tell(error);
         } else {
-            tracing::debug!(client = self.name, code = ?code, "consumer: the client retries");
+            tracing::debug!(client = self.name, code = ?code, reason, "consumer: the client retries");
         }
     }
 }
@@ -153,6 +167,8 @@ impl ClientContext for Events {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
+        // The error itself comes right after, without them.
+        self.state().reason = reason.to_owned();
     }
 }
 
@@ -226,6 +242,7 @@ impl Handle {
     pub(crate) fn open(config: &ClientConfig, name: &str) -> Result<Arc<Self>> {
         let events = Events {
             name: name.to_owned(),
+            tokens: oauth::find(config),
             ..Events::default()
         };
         let consumer = BaseConsumer::from_config_and_context(config, events)
@@ -235,6 +252,7 @@ impl Handle {
             consumer: Some(consumer),
             closed,
         });
+        oauth::attach(config, &handle);
         let served = Arc::clone(&handle);
         std::thread::Builder::new()
             .name(format!("kafka {name}").chars().take(15).collect())
@@ -253,7 +271,7 @@ impl Handle {
     pub(crate) fn events(&self) -> &Arc<Events> {
         self.consumer().context()
     }
-    pub(crate) fn native(&self) -> *mut rdkafka::types::RDKafka {
+    pub(crate) fn native(&self) -> *mut RDKafka {
         self.consumer().client().native_ptr()
     }
     /// Starts leaving the group, if there is one; the thread sees it through. `unanswered` = the owner holds a rebalance that it will not answer.
@@ -284,6 +302,15 @@ impl Handle {
                 "the group could not be left in time; the broker will notice by itself",
             )),
         }
+    }
+}
+
+impl Bearer for Handle {
+    fn native(&self) -> *mut RDKafka {
+        Handle::native(self)
+    }
+    fn shut_out(&self, error: Error) {
+        self.events().tell(error);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     client::{ClientSettings, Properties},
     errors, producer,
     reader::{Reader, Start},
-    writer::{Delivery, LogProducer},
+    writer::{Delivery, LogProducer, configured},
 };
 use bytes::Bytes;
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Tail, Version};
@@ -203,7 +203,7 @@ async fn open_writer(
     allowed: impl Future<Output = ()>,
 ) -> Result<Writer> {
     let id = spec.transactional_id.as_deref();
-    let mut resolved = producer::configured(settings, &spec.client_id, id, &Properties::new())?;
+    let mut resolved = configured(settings, &spec.client_id, id, &Properties::new())?;
     // An acknowledged config or offset must be durable, whatever the records' own producers do.
     resolved.force("acks", "all");
     resolved.force("enable.idempotence", true);
@@ -220,11 +220,11 @@ async fn open_writer(
         });
         let (connected, ()) = tokio::join!(connected, allowed);
         connected?;
-        run("init", Bounded(TRANSACTION_MAX * 2), move || {
+        let init = run("init", Bounded(TRANSACTION_MAX * 2), move || {
             init.init_transactions(TRANSACTION_MAX)
-                .map_err(|error| errors::from_client("init", error))
-        })
-        .await?;
+                .map_err(|error| init.refusal().explain(errors::from_client("init", error)))
+        });
+        producer.refusal().or_refused("init", init).await?;
     }
     Ok(Writer::Open(producer))
 }

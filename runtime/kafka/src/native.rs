@@ -5,7 +5,9 @@
 mod fetch;
 mod heap;
 mod produce;
+mod token;
 
 pub(crate) use fetch::{Batch, PartitionQueue, cached_end};
 pub use heap::cap_heap_arenas;
 pub(crate) use produce::{Line, Topics};
+pub(crate) use token::set_token;

@@ -2,10 +2,12 @@
 
 use crate::{
     blocking::{Bounded, run},
-    client::{ClientSettings, Properties, Resolved, Role},
+    client::ClientSettings,
     errors,
     native::{Line, Topics},
-    writer::POLL,
+    oauth::{self, Bearer},
+    refusal::{REFUSED_MAX, Refusal},
+    writer::{POLL, configured},
 };
 use bytes::Bytes;
 use longshore_engine::ports::{self, ProducerSpec, Receipt};
@@ -16,48 +18,19 @@ use rdkafka::{
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode as Code},
     producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig},
+    types::RDKafka,
 };
 use std::{
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// A transactional call without an answer for this long leaves the producer dead.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
-
-/// What every producer of ours has in common; users may change it.
-pub(crate) fn configured(
-    settings: &ClientSettings,
-    client_id: &str,
-    transactional_id: Option<&str>,
-    overrides: &Properties,
-) -> Result<Resolved> {
-    let mut resolved = settings.resolve(Role::Producer, overrides)?;
-    resolved.preset("client.id", client_id);
-    resolved.preset("linger.ms", 5);
-    resolved.preset("message.max.bytes", 1 << 20);
-    resolved.preset("queue.buffering.max.kbytes", 64 * 1024);
-    resolved.quick_to_connect();
-    // Java's partitioner: the same key goes to the same partition whoever writes it.
-    resolved.preset("partitioner", "murmur2_random");
-    match transactional_id {
-        None => resolved.preset("message.timeout.ms", 120_000),
-        Some(id) => {
-            resolved.force("transactional.id", id);
-            resolved.force("enable.idempotence", true);
-            resolved.force("acks", "all");
-            // Bounds how long a dead writer's open transaction hides what stands behind it.
-            resolved.preset("transaction.timeout.ms", 10_000);
-            // The client refuses a record timeout beyond the transaction's.
-            resolved.native.remove("message.timeout.ms");
-        }
-    }
-    Ok(resolved)
-}
 
 /// The error that ended a producer for good, if one has.
 pub(crate) fn fatal<C: ClientContext>(op: &'static str, client: &Client<C>) -> Option<Error> {
@@ -76,8 +49,7 @@ pub(crate) struct Deliveries {
     line: Line,
     moved: Notify,
     client: OnceLock<Weak<Inner>>,
-    /// The last thing that a broker said was that it does not let us in.
-    shut_out: AtomicBool,
+    refusal: Refusal,
 }
 
 impl ClientContext for Deliveries {
@@ -86,10 +58,7 @@ impl ClientContext for Deliveries {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        if errors::kind(code) == ErrorKind::Auth {
-            self.shut_out.store(true, Ordering::Relaxed);
-        }
+        self.refusal.note(&error, reason);
     }
 }
 
@@ -101,9 +70,7 @@ impl ProducerContext for Deliveries {
         if let Some((Some(receipt), _payload)) = waiting {
             receipt.answer(match result {
                 Ok(_) => {
-                    if self.shut_out.load(Ordering::Relaxed) {
-                        self.shut_out.store(false, Ordering::Relaxed);
-                    }
+                    self.refusal.over();
                     Ok(())
                 }
                 Err((error, message)) => Err(self.refused(error, message)),
@@ -127,9 +94,8 @@ impl Deliveries {
                 let size = part(message.payload()) + part(message.key());
                 return errors::too_large(message.topic(), size);
             }
-            // The library goes on trying to log in until the records' time is over: that is not why they were not written.
-            None if code == Code::MessageTimedOut && self.shut_out.load(Ordering::Relaxed) => {
-                errors::coded("send", Code::Authentication, "")
+            None if victim || code == Code::MessageTimedOut => {
+                self.refusal.explain(errors::coded("send", code, ""))
             }
             None => errors::coded("send", code, ""),
         };
@@ -150,8 +116,17 @@ impl Inner {
     }
 
     fn serve(&self) {
+        let mut stuck: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
             self.producer.poll(POLL);
+            let deliveries = self.deliveries();
+            if !deliveries.refusal.is() || deliveries.line.len() == 0 {
+                stuck = None;
+            } else if stuck.get_or_insert_with(Instant::now).elapsed() > REFUSED_MAX {
+                // Without this each record would wait for the whole of delivery.timeout.ms.
+                let all = PurgeConfig::default().queue().inflight();
+                self.producer.purge(all);
+            }
         }
         // Whoever waits for these records gets an error now: they may have been written or not.
         self.producer
@@ -174,14 +149,15 @@ impl KafkaProducer {
     pub(crate) async fn open(settings: &ClientSettings, spec: ProducerSpec) -> Result<Self> {
         let transactional_id = spec.transactional_id.as_deref();
         let resolved = configured(settings, &spec.client_id, transactional_id, &spec.overrides)?;
+        let config = resolved.config();
         let context = Deliveries {
             name: spec.client_id.clone(),
             line: Line::default(),
             moved: Notify::new(),
             client: OnceLock::new(),
-            shut_out: AtomicBool::new(false),
+            refusal: Refusal::of(&config),
         };
-        let producer = BaseProducer::from_config_and_context(&resolved.config(), context)
+        let producer = BaseProducer::from_config_and_context(&config, context)
             .map_err(|error| errors::from_client("open", error))?;
         let inner = Arc::new(Inner {
             producer,
@@ -189,6 +165,7 @@ impl KafkaProducer {
         });
         // Set once, right after creation.
         let _ = inner.deliveries().client.set(Arc::downgrade(&inner));
+        oauth::attach(&config, &inner);
         let served = Arc::clone(&inner);
         std::thread::Builder::new()
             .name("kafka produce".to_owned())
@@ -204,7 +181,9 @@ impl KafkaProducer {
         };
         if producer.transactional {
             let init = |p: &BaseProducer<Deliveries>| p.init_transactions(TRANSACTION_MAX);
-            producer.transact("init", init).await?;
+            let deliveries = Arc::clone(producer.inner.deliveries());
+            let init = producer.transact("init", init);
+            deliveries.refusal.or_refused("init", init).await?;
         }
         Ok(producer)
     }
@@ -312,7 +291,11 @@ impl KafkaProducer {
         .await;
         let result = result.map_err(|error| match error.kind() {
             ErrorKind::Fenced | ErrorKind::Auth | ErrorKind::Config => error,
-            _ => self.inner.fatal(op).unwrap_or(error),
+            _ => {
+                let refusal = &self.inner.deliveries().refusal;
+                let fatal = self.inner.fatal(op);
+                fatal.unwrap_or_else(|| refusal.explain(error))
+            }
         });
         self.dead = result.as_ref().err().map(Error::kind);
         result
@@ -336,6 +319,15 @@ impl KafkaProducer {
         }
         self.transact("commit", |p| p.commit_transaction(TRANSACTION_MAX))
             .await
+    }
+}
+
+impl Bearer for Inner {
+    fn native(&self) -> *mut RDKafka {
+        self.producer.client().native_ptr()
+    }
+    fn shut_out(&self, error: Error) {
+        self.deliveries().refusal.shut_out(error.message());
     }
 }
 
@@ -399,7 +391,7 @@ mod tests {
             line: Line::default(),
             moved: Notify::new(),
             client: OnceLock::new(),
-            shut_out: AtomicBool::new(false),
+            refusal: Refusal::default(),
         };
         let late = KafkaError::MessageProduction(Code::MessageTimedOut);
         let place = ("t".to_owned(), 0, 0);
@@ -421,5 +413,9 @@ mod tests {
             "SASL authentication failed",
         );
         assert_eq!(kind(), ErrorKind::Auth, "time does not heal it");
+        let refused = deliveries.refused(&late, &record).to_string();
+        assert!(refused.contains("SASL authentication failed"), "{refused}");
+        deliveries.error(KafkaError::Global(Code::BrokerTransportFailure), "gone");
+        assert_eq!(kind(), ErrorKind::Transient, "the network, this time");
     }
 }

@@ -1,217 +1,226 @@
 //! Security settings: closed sets of protocols and mechanisms, credentials from JAAS text, stores of certificates.
+//!
+//! Nothing here loads a class or runs a command: what a Java client would look up by name is recognised from a list, or refused by name.
 
-use crate::client::Properties;
+mod ciphers;
+mod jaas;
+mod pem;
+mod stores;
+
+use crate::{
+    client::Properties,
+    oauth::{self, Login},
+};
+use jaas::Module;
 use longshore_sdk::{Error, Result};
+use std::collections::BTreeMap;
 
-/// Turns the security keys of `special` into the client library's.
-pub(crate) fn translate(special: &Properties, native: &mut Properties) -> Result<()> {
-    let get = |key: &str| special.get(key).map(String::as_str);
-    let mut set = |key: &str, value: &str| native.insert(key.to_owned(), value.to_owned());
-    if let Some(value) = get("security.protocol") {
-        let protocol = value.to_ascii_lowercase();
-        if !["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&protocol.as_str()) {
-            return Err(bad(
-                "security.protocol",
+pub(crate) use stores::CaStore;
+
+const PROTOCOL: &str = "security.protocol";
+const MECHANISM: &str = "sasl.mechanism";
+const JAAS: &str = "sasl.jaas.config";
+const IDENTIFICATION: &str = "ssl.endpoint.identification.algorithm";
+
+/// The keys that are translated rather than passed on, with the names that users gave them.
+#[derive(Default)]
+pub(crate) struct Special {
+    entries: BTreeMap<String, Entry>,
+}
+
+struct Entry {
+    value: String,
+    /// The key as it was written: with its prefix.
+    name: String,
+}
+
+impl Special {
+    pub(crate) fn insert(&mut self, key: &str, name: String, value: String) {
+        self.entries.insert(key.to_owned(), Entry { value, name });
+    }
+    /// The value of a key; an empty one asks for nothing.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        let entry = self.entries.get(key)?;
+        (!entry.value.is_empty()).then_some(entry.value.as_str())
+    }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.entries.iter();
+        entries.map(|(key, entry)| (key.as_str(), entry.value.as_str()))
+    }
+    /// The key as the user wrote it.
+    pub(crate) fn name<'a>(&'a self, key: &'a str) -> &'a str {
+        self.entries.get(key).map_or(key, |entry| &entry.name)
+    }
+    /// Names the key and the rule, never the value (I8).
+    pub(crate) fn bad(&self, key: &str, rule: impl AsRef<str>) -> Error {
+        let name = self.name(key);
+        Error::config("config", format!("{name} {}", rule.as_ref())).with("key", name)
+    }
+}
+
+/// Turns the security keys of `special` into the client library's; what is left is a login that asks for tokens, if the settings name one.
+/// As in a Java client, keys that `security.protocol` has no use for are not looked at: stores may be meant for the REST API alone.
+pub(crate) fn translate(special: &Special, native: &mut Properties) -> Result<Option<Login>> {
+    let protocol = match special.get(PROTOCOL) {
+        None => None,
+        Some(value) => Some(Protocol::read(value).ok_or_else(|| {
+            special.bad(
+                PROTOCOL,
                 "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
-            ));
-        }
-        set("security.protocol", &protocol);
+            )
+        })?),
+    };
+    if let Some(protocol) = protocol {
+        native.insert(PROTOCOL.to_owned(), protocol.name().to_owned());
     }
-    if let Some(mechanism) = get("sasl.mechanism") {
-        if !["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains(&mechanism) {
-            return Err(bad(
-                "sasl.mechanism",
-                "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (GSSAPI and OAUTHBEARER are not supported)",
-            ));
-        }
-        set("sasl.mechanism", mechanism);
+    if protocol.is_some_and(Protocol::is_encrypted) {
+        encryption(special, native)?;
     }
-    if let Some(text) = get("sasl.jaas.config").filter(|text| !text.is_empty()) {
-        let login = login(text)?;
-        set("sasl.username", &login.username);
-        set("sasl.password", &login.password);
+    match protocol {
+        Some(protocol) if protocol.is_sasl() => login(special, native),
+        _ => Ok(None),
     }
-    if let Some(value) = get("ssl.endpoint.identification.algorithm") {
-        let algorithm = if value.is_empty() { "none" } else { value };
-        if !["none", "https"].contains(&algorithm) {
-            return Err(bad(
-                "ssl.endpoint.identification.algorithm",
-                "must be https, or empty for no check",
-            ));
-        }
-        set("ssl.endpoint.identification.algorithm", algorithm);
-    }
-    truststore(special, &mut set)?;
-    keystore(special, &mut set)
 }
 
-fn truststore(
-    special: &Properties,
-    set: &mut impl FnMut(&str, &str) -> Option<String>,
-) -> Result<()> {
-    if let Some(pem) = special.get("ssl.truststore.certificates") {
-        set("ssl.ca.pem", pem);
-    }
-    let Some(location) = special.get("ssl.truststore.location") else {
-        return Ok(());
-    };
-    if store_type(special, "ssl.truststore.type", location) != "PEM" {
-        return Err(bad(
-            "ssl.truststore.location",
-            "must be a PEM file with ssl.truststore.type=PEM: export it with keytool -exportcert -rfc",
-        ));
-    }
-    set("ssl.ca.location", location);
-    Ok(())
-}
-
-fn keystore(
-    special: &Properties,
-    set: &mut impl FnMut(&str, &str) -> Option<String>,
-) -> Result<()> {
-    if let Some(pem) = special.get("ssl.keystore.key") {
-        set("ssl.key.pem", pem);
-    }
-    if let Some(pem) = special.get("ssl.keystore.certificate.chain") {
-        set("ssl.certificate.pem", pem);
-    }
-    let Some(location) = special.get("ssl.keystore.location") else {
-        return Ok(());
-    };
-    match store_type(special, "ssl.keystore.type", location) {
-        "PEM" => {
-            set("ssl.key.location", location);
-            set("ssl.certificate.location", location);
-        }
-        "PKCS12" => {
-            set("ssl.keystore.location", location);
-            if let Some(password) = special.get("ssl.keystore.password") {
-                set("ssl.keystore.password", password);
+fn encryption(special: &Special, native: &mut Properties) -> Result<()> {
+    if let Some(algorithm) = special.entries.get(IDENTIFICATION) {
+        let algorithm = match algorithm.value.to_ascii_lowercase().as_str() {
+            "" | "none" => "none",
+            "https" => "https",
+            _ => {
+                return Err(special.bad(IDENTIFICATION, "must be https, or empty for no check"));
             }
+        };
+        native.insert(IDENTIFICATION.to_owned(), algorithm.to_owned());
+    }
+    ciphers::translate(special, native);
+    stores::truststore(special, native)?;
+    stores::keystore(special, native)
+}
+
+/// Says which checks a kind of clients goes without; to be called once, at the worker's start.
+pub(crate) fn warn(native: &Properties, clients: &str) {
+    let set = |key: &str, value: &str| native.get(key).is_some_and(|set| set == value);
+    if set(IDENTIFICATION, "none") {
+        tracing::warn!(
+            clients,
+            "ssl.endpoint.identification.algorithm is empty: a broker's certificate is not compared with its host name, so that anybody with a certificate of the same authority can pose as the broker"
+        );
+    }
+    if set("enable.ssl.certificate.verification", "false") {
+        tracing::warn!(
+            clients,
+            "enable.ssl.certificate.verification=false: anybody can pose as the broker"
+        );
+    }
+    if set(PROTOCOL, "sasl_plaintext") && set(MECHANISM, "PLAIN") {
+        tracing::warn!(
+            clients,
+            "security.protocol=SASL_PLAINTEXT with PLAIN: the password crosses the network unencrypted"
+        );
+    }
+}
+
+/// `security.protocol`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+impl Protocol {
+    const ALL: [Self; 4] = [
+        Self::Plaintext,
+        Self::Ssl,
+        Self::SaslPlaintext,
+        Self::SaslSsl,
+    ];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
         }
-        _ => {
-            return Err(bad(
-                "ssl.keystore.location",
-                "must be a PEM or PKCS12 file, with ssl.keystore.type saying which: convert it with keytool -importkeystore -deststoretype PKCS12",
-            ));
-        }
     }
-    Ok(())
-}
-
-/// The declared type, else what the file's name says; Java's default is JKS.
-fn store_type<'a>(special: &'a Properties, key: &str, location: &str) -> &'a str {
-    match special.get(key) {
-        Some(declared) => declared.as_str(),
-        None if location.ends_with(".pem") || location.ends_with(".crt") => "PEM",
-        None if location.ends_with(".p12") || location.ends_with(".pfx") => "PKCS12",
-        None => "JKS",
+    fn read(text: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|protocol| protocol.name().eq_ignore_ascii_case(text))
+    }
+    fn is_encrypted(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+    fn is_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
 }
 
-struct Login {
-    username: String,
-    password: String,
-}
-
-const MODULES: [&str; 2] = [
-    "org.apache.kafka.common.security.plain.PlainLoginModule",
-    "org.apache.kafka.common.security.scram.ScramLoginModule",
-];
-
-/// Reads `<module> required username="u" password="p";`. No class is ever loaded: other modules are refused.
-fn login(text: &str) -> Result<Login> {
-    const KEY: &str = "sasl.jaas.config";
-    let text = text.trim().trim_end_matches(';');
-    let (module, mut rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    if !MODULES.contains(&module) {
-        return Err(bad(KEY, "must name PlainLoginModule or ScramLoginModule"));
-    }
-    let (mut username, mut password) = (None, None);
-    while let Some((before, after)) = rest.split_once('=') {
-        let name = before.split_whitespace().next_back().unwrap_or("");
-        let (value, remaining) = jaas_value(after.trim_start())
-            .ok_or_else(|| bad(KEY, "has a value whose quote is not closed"))?;
-        match name {
-            "username" => username = Some(value),
-            "password" => password = Some(value),
-            _ => {}
-        }
-        rest = remaining;
-    }
-    match (username, password) {
-        (Some(username), Some(password)) => Ok(Login { username, password }),
-        _ => Err(bad(KEY, "must hold username=\"..\" and password=\"..\"")),
-    }
-}
-
-fn jaas_value(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let Some(quote) = quote else {
-        let end = text.find(char::is_whitespace).unwrap_or(text.len());
-        return Some((text[..end].to_owned(), &text[end..]));
+fn login(special: &Special, native: &mut Properties) -> Result<Option<Login>> {
+    oauth::known_classes(special)?;
+    let Some(name) = special.get(MECHANISM) else {
+        return Err(special.bad(
+            MECHANISM,
+            "is missing, and its default GSSAPI (Kerberos) is not supported: set PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
+        ));
     };
-    let mut value = String::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((index, c)) = chars.next() {
-        if c == quote {
-            return Some((value, &text[index + 1..]));
-        }
-        if c == '\\' {
-            value.push(chars.next()?.1);
-        } else {
-            value.push(c);
-        }
+    let mut known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"].into_iter();
+    let mechanism = known.find(|known| *known == name);
+    let mechanism = mechanism.ok_or_else(|| special.bad(MECHANISM, unknown_mechanism(name)))?;
+    native.insert(MECHANISM.to_owned(), mechanism.to_owned());
+    let module = match special.get(JAAS) {
+        None => None,
+        Some(text) => Some(jaas::read(text).map_err(|problem| special.bad(JAAS, problem))?),
+    };
+    if mechanism == "OAUTHBEARER" {
+        return match module {
+            None => Login::read(special, Vec::new()).map(Some),
+            Some(Module::Token(options)) => Login::read(special, options).map(Some),
+            Some(Module::Password { .. }) => Err(special.bad(
+                JAAS,
+                format!(
+                    "names another login module than sasl.mechanism=OAUTHBEARER needs: use {}",
+                    jaas::OAUTHBEARER
+                ),
+            )),
+        };
     }
-    None
+    match module {
+        Some(Module::Password { username, password }) => {
+            native.insert("sasl.username".to_owned(), username);
+            native.insert("sasl.password".to_owned(), password);
+            Ok(None)
+        }
+        Some(Module::Token(_)) => Err(special.bad(
+            JAAS,
+            "names OAuthBearerLoginModule, which only sasl.mechanism=OAUTHBEARER uses",
+        )),
+        // The library's own keys do as well.
+        None if native.contains_key("sasl.username") && native.contains_key("sasl.password") => {
+            Ok(None)
+        }
+        None => Err(special.bad(
+            JAAS,
+            format!(
+                "is missing: sasl.mechanism={mechanism} needs {} required username=\"..\" password=\"..\";",
+                jaas::module_of(mechanism)
+            ),
+        )),
+    }
 }
 
-/// Names the key and the rule, never the value (I8).
-fn bad(key: &'static str, rule: &str) -> Error {
-    Error::config("config", format!("{key} {rule}")).with("key", key)
+fn unknown_mechanism(name: &str) -> &'static str {
+    match name {
+        "GSSAPI" => {
+            "does not support GSSAPI (Kerberos): use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+        }
+        "AWS_MSK_IAM" => {
+            "does not support AWS_MSK_IAM: use SCRAM-SHA-512 or mutual TLS, which MSK offers too"
+        }
+        _ => "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_jaas_login_is_read_and_never_shown() {
-        let text = r#"org.apache.kafka.common.security.scram.ScramLoginModule required
-            username="al ice" password='p="w\'' tokenauth=true;"#;
-        let login = login(text).expect("valid");
-        assert_eq!(login.username, "al ice");
-        assert_eq!(login.password, "p=\"w'");
-        let error =
-            super::login("com.sun.security.auth.module.JndiLoginModule required a=\"s3cret\";")
-                .err()
-                .expect("another module");
-        assert!(!format!("{error:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn stores_keep_their_meaning() {
-        let map = |pairs: &[(&str, &str)]| -> Properties {
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect()
-        };
-        let run = |pairs: &[(&str, &str)]| {
-            let mut native = Properties::new();
-            translate(&map(pairs), &mut native).map(|()| native)
-        };
-        let native = run(&[
-            ("ssl.truststore.location", "/c/ca.crt"),
-            ("ssl.keystore.location", "/c/user.p12"),
-            ("ssl.keystore.password", "x"),
-            ("ssl.endpoint.identification.algorithm", ""),
-        ])
-        .expect("valid");
-        assert_eq!(native["ssl.ca.location"], "/c/ca.crt");
-        assert_eq!(native["ssl.keystore.location"], "/c/user.p12");
-        assert_eq!(native["ssl.endpoint.identification.algorithm"], "none");
-        assert!(run(&[("ssl.truststore.location", "/c/trust.jks")]).is_err());
-        assert!(run(&[("sasl.mechanism", "OAUTHBEARER")]).is_err());
-    }
-}
+mod tests;

@@ -1,13 +1,19 @@
-//! The producer of a keyed log: few records, each answered with its place.
+//! The producer of a keyed log: few records, each answered with its place. And what all producers have in common.
 
-use crate::{client::Resolved, errors};
+use crate::{
+    client::{ClientSettings, Properties, Resolved, Role},
+    errors,
+    oauth::{self, Bearer},
+    refusal::Refusal,
+};
 use longshore_engine::ports::Version;
 use longshore_sdk::{Error, Result};
 use rdkafka::{
     ClientContext, Message,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
+    types::RDKafka,
 };
 use std::{
     ops::Deref,
@@ -21,6 +27,36 @@ use tokio::sync::oneshot;
 
 /// One round of the serving thread. The library's end of each round spins for up to a millisecond, so rounds are long.
 pub(crate) const POLL: Duration = Duration::from_secs(1);
+
+/// What every producer of ours has in common; users may change it.
+pub(crate) fn configured(
+    settings: &ClientSettings,
+    client_id: &str,
+    transactional_id: Option<&str>,
+    overrides: &Properties,
+) -> Result<Resolved> {
+    let mut resolved = settings.resolve(Role::Producer, overrides)?;
+    resolved.preset("client.id", client_id);
+    resolved.preset("linger.ms", 5);
+    resolved.preset("message.max.bytes", 1 << 20);
+    resolved.preset("queue.buffering.max.kbytes", 64 * 1024);
+    resolved.quick_to_connect();
+    // Java's partitioner: the same key goes to the same partition whoever writes it.
+    resolved.preset("partitioner", "murmur2_random");
+    match transactional_id {
+        None => resolved.preset("message.timeout.ms", 120_000),
+        Some(id) => {
+            resolved.force("transactional.id", id);
+            resolved.force("enable.idempotence", true);
+            resolved.force("acks", "all");
+            // Bounds how long a dead writer's open transaction hides what stands behind it.
+            resolved.preset("transaction.timeout.ms", 10_000);
+            // The client refuses a record timeout beyond the transaction's.
+            resolved.native.remove("message.timeout.ms");
+        }
+    }
+    Ok(resolved)
+}
 
 type Answer = Result<Version, KafkaError>;
 
@@ -42,6 +78,7 @@ impl Delivery {
 pub(crate) struct Answers {
     /// The client's id, for logs.
     name: String,
+    refusal: Refusal,
 }
 
 impl ClientContext for Answers {
@@ -50,6 +87,16 @@ impl ClientContext for Answers {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", client = self.name, error = %error, "{reason}");
+        self.refusal.note(&error, reason);
+    }
+}
+
+impl Bearer for BaseProducer<Answers> {
+    fn native(&self) -> *mut RDKafka {
+        self.client().native_ptr()
+    }
+    fn shut_out(&self, error: Error) {
+        self.context().refusal.shut_out(error.message());
     }
 }
 
@@ -57,10 +104,13 @@ impl ProducerContext for Answers {
     type DeliveryOpaque = Box<oneshot::Sender<Answer>>;
     fn delivery(&self, result: &DeliveryResult<'_>, asker: Self::DeliveryOpaque) {
         let answer = match result {
-            Ok(message) => Ok(Version {
-                partition: message.partition(),
-                offset: message.offset(),
-            }),
+            Ok(message) => {
+                self.refusal.over();
+                Ok(Version {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                })
+            }
             Err((error, _)) => Err(error.clone()),
         };
         // Nobody may be waiting any more.
@@ -76,12 +126,15 @@ pub(crate) struct LogProducer {
 
 impl LogProducer {
     pub(crate) fn open(resolved: &Resolved, name: &str) -> Result<Self> {
+        let config = resolved.config();
         let answers = Answers {
             name: name.to_owned(),
+            refusal: Refusal::of(&config),
         };
-        let producer = BaseProducer::from_config_and_context(&resolved.config(), answers)
+        let producer = BaseProducer::from_config_and_context(&config, answers)
             .map_err(|error| errors::from_client("open", error))?;
         let producer = Arc::new(producer);
+        oauth::attach(&config, &producer);
         let stop = Arc::new(AtomicBool::new(false));
         let (served, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
         std::thread::Builder::new()
@@ -94,6 +147,11 @@ impl LogProducer {
             })
             .map_err(|error| Error::transient("open", "no thread for a producer").because(error))?;
         Ok(Self { producer, stop })
+    }
+
+    /// Whether it was let in.
+    pub(crate) fn refusal(&self) -> &Refusal {
+        &self.context().refusal
     }
 
     /// Puts an entry in line; `Ok(None)` = the line is full.

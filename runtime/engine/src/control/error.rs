@@ -1,5 +1,6 @@
 //! Why a request was not carried out.
 
+use crate::providers::scrub;
 use longshore_sdk::{Error, ErrorKind};
 use std::fmt;
 
@@ -40,7 +41,7 @@ impl ControlError {
     pub fn new(kind: ControlErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: message.into(),
+            message: scrub(&message.into()).into_owned(),
             path: None,
             suggestion: None,
         }
@@ -62,7 +63,7 @@ impl ControlError {
     /// The same, with advice.
     #[must_use]
     pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
-        self.suggestion = Some(suggestion.into());
+        self.suggestion = Some(scrub(&suggestion.into()).into_owned());
         self
     }
     /// What a failed call to the broker means for the request.

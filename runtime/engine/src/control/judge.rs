@@ -1,7 +1,12 @@
 //! Whether a config may be stored: 400 with every finding, in Kafka Connect's words.
 
 use super::{Control, ControlError, ControlErrorKind, ControlResult, Extra};
-use crate::{connector_config::get, registry::PluginKind, validate};
+use crate::{
+    connector_config::get,
+    providers::{Resolved, hide_inside},
+    registry::PluginKind,
+    validate,
+};
 use longshore_sdk::config::{Finding, Flat, info::HIDDEN, looks_secret};
 use std::time::Duration;
 
@@ -23,7 +28,7 @@ impl Control {
             );
             return Err(ControlError::new(ControlErrorKind::TooLarge, text));
         }
-        let mut report = self.report(config);
+        let report = self.looked_at(config).await;
         for warning in &report.warnings {
             tracing::warn!(
                 connector = get(config, "name"),
@@ -32,9 +37,6 @@ impl Control {
                 suggestion = warning.suggestion,
                 "odd key"
             );
-        }
-        if report.is_ok() {
-            report.findings = self.live_findings(config).await;
         }
         let Some(first) = report.findings.first() else {
             return Ok(Extra::of(&report.warnings));
@@ -54,8 +56,41 @@ impl Control {
         })
     }
 
-    /// What is wrong and odd about a config, without a look at the system.
+    /// What is wrong and odd about a config, as it is written and without a look at the system.
     pub(super) fn report(&self, config: &Flat) -> validate::Report {
+        let mut report = self.judged(config);
+        let undeclared = self.cx.settings.placeholders.undeclared(config);
+        report.warnings.extend(undeclared);
+        report
+    }
+
+    /// The same, and where nothing is wrong so far what is wrong with what its placeholders stand for, and what the connector finds when it
+    /// looks at the system.
+    pub(super) async fn looked_at(&self, config: &Flat) -> validate::Report {
+        let mut report = self.report(config);
+        if !report.is_ok() {
+            return report;
+        }
+        let resolved = match self.cx.resolve(config).await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let key = error.context().iter().find(|(name, _)| *name == "key");
+                let key = key.map_or("", |(_, key)| key.as_str());
+                report.findings.push(Finding::new(key, error.message()));
+                return report;
+            }
+        };
+        report.warnings.extend(resolved.missing.iter().cloned());
+        if resolved.config != *config {
+            report.add_resolved(config, self.judged(&resolved.config), &resolved);
+        }
+        if report.is_ok() {
+            report.findings = self.live_findings(&resolved).await;
+        }
+        report
+    }
+
+    fn judged(&self, config: &Flat) -> validate::Report {
         let settings = &self.cx.settings;
         let (converters, unknown) = (&settings.converters, settings.unknown_keys);
         validate::check(
@@ -68,19 +103,11 @@ impl Control {
     }
 
     /// What the connector finds when it looks at the system.
-    pub(super) async fn live_findings(&self, config: &Flat) -> Vec<Finding> {
-        let Some(connector) = self.plugin(config) else {
+    async fn live_findings(&self, resolved: &Resolved) -> Vec<Finding> {
+        let Some(connector) = self.plugin(&resolved.config) else {
             return Vec::new();
         };
-        let resolved = match self.cx.settings.placeholders.resolve(config) {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                let key = error.context().iter().find(|(name, _)| *name == "key");
-                let key = key.map_or("", |(_, key)| key.as_str());
-                return vec![Finding::new(key, error.message())];
-            }
-        };
-        let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved)).await;
+        let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved.config)).await;
         let mut findings = checked.unwrap_or_else(|_| {
             let text = format!(
                 "the connector's check of the system took longer than {} s",
@@ -90,11 +117,8 @@ impl Control {
         });
         // I8: a finding may quote the value that a placeholder stands for.
         for finding in &mut findings {
-            finding.problem = self
-                .cx
-                .settings
-                .placeholders
-                .hide_text(config, &finding.problem);
+            finding.problem = resolved.secrets.hide_text(&finding.problem);
+            finding.suggestion = resolved.secrets.hide_text(&finding.suggestion);
         }
         findings
     }
@@ -142,7 +166,11 @@ impl Control {
 /// A map as Java prints it; what looks secret is hidden (I8).
 fn java_map(config: &Flat) -> String {
     let entries = config.iter().map(|(key, value)| {
-        let value = if looks_secret(key) { HIDDEN } else { value };
+        let value = if looks_secret(key) {
+            HIDDEN.to_owned()
+        } else {
+            hide_inside(value)
+        };
         format!("{key}={value}")
     });
     format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))

@@ -55,10 +55,7 @@ impl Control {
             return Err(ControlError::invalid(text).at("connector.class"));
         }
         self.known_class(&config)?;
-        let mut report = self.report(&config);
-        if report.is_ok() {
-            report.findings = self.live_findings(&config).await;
-        }
+        let report = self.looked_at(&config).await;
         Ok(Validated {
             infos: report.infos(included, &config),
             x: Extra::of(&report.warnings),

@@ -4,7 +4,7 @@ use super::{Supervisor, state};
 use crate::{
     connector_config::ConnectorConfig,
     ports::{Version, View},
-    registry::PluginKind,
+    registry::{Connector, PluginKind},
     task::TaskId,
     views::{
         config::{Connector as Wanted, RestartRequest, TargetState, records},
@@ -281,9 +281,6 @@ fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
 /// Plans a connector and writes its task set if it differs from the stored one.
 async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
     let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
-    // I8: what could not be read of the config may be quoted.
-    let planned = planned
-        .map(|tasks| tasks.map_err(|error| cx.settings.placeholders.hide(&wanted.config, error)));
     let late = |_| {
         Error::transient(
             "plan",
@@ -317,22 +314,36 @@ async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
     let class = config.get("connector.class").map_or("", String::as_str);
     let unknown = || cx.registry.unknown(PluginKind::Source, class);
     let connector = cx.registry.connector(class).ok_or_else(unknown)?;
-    let resolved = cx.settings.placeholders.resolve(config)?;
-    let framework =
-        ConnectorConfig::read(&resolved, &cx.settings.converters, connector.direction())?;
-    let tasks_max = framework.tasks_max.min(TASKS_MAX);
-    let shares = connector.plan(&resolved, tasks_max).await?;
-    if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
-        return Err(too_many(name, shares.len(), framework.tasks_max));
-    }
+    let resolved = cx.resolve(config).await?;
+    let shares = shares(cx, name, connector, &resolved.config).await;
+    // I8: what could not be read of the config may be quoted.
+    let shares = shares.map_err(|error| resolved.about(error))?;
     let task_class = task_class(connector.plugin());
-    let lay = |share: Share| {
+    let lay = |mut share: Share| {
+        // I8: a connector may hand its settings on; in the config topic those keep their placeholders.
+        share.retain(|key, value| resolved.config.get(key) != Some(value));
         let mut task = config.clone();
         task.extend(share);
         task.insert("task.class".to_owned(), task_class.clone());
         task
     };
     Ok(shares.into_iter().map(lay).collect())
+}
+
+async fn shares(
+    cx: &Context,
+    name: &str,
+    connector: &Connector,
+    resolved: &Flat,
+) -> Result<Vec<Share>> {
+    let framework =
+        ConnectorConfig::read(resolved, &cx.settings.converters, connector.direction())?;
+    let tasks_max = framework.tasks_max.min(TASKS_MAX);
+    let shares = connector.plan(resolved, tasks_max).await?;
+    if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
+        return Err(too_many(name, shares.len(), framework.tasks_max));
+    }
+    Ok(shares)
 }
 
 fn too_many(name: &str, generated: usize, max: u32) -> Error {

@@ -6,6 +6,7 @@ use crate::{
     metrics::{Count, TaskMeters},
     mutant::mutant,
     ports::{Answer, Inbox, Producer, Receipt, Ticket},
+    providers::scrub,
 };
 use bytes::Bytes;
 use longshore_sdk::{Datum, Error, Header, Record, Result, TopicOffset};
@@ -112,8 +113,9 @@ impl DeadLetters {
                 why.stage.to_owned(),
                 why.name.to_string(),
                 class_of(&why.error),
-                why.error.message().to_owned(),
-                why.error.trace(),
+                // I8: the topic outlives the secret.
+                scrub(why.error.message()).into_owned(),
+                scrub(&why.error.trace()).into_owned(),
             ];
             let named = self.names.iter().zip(values);
             headers.extend(named.map(|(key, value)| Header {

@@ -41,6 +41,21 @@ pub(super) fn of(finding: &Finding, definition: &Definition, config: &Flat) -> S
     }
 }
 
+/// The same about a value that no text may show (I8).
+pub(super) fn of_hidden(finding: &Finding, definition: &Definition, value: &str) -> String {
+    let key = definition.get(&finding.key);
+    let why = key
+        .filter(|key| !key.is_prefix())
+        .and_then(|key| why(key, trimmed(value)));
+    match why {
+        Some(why) => format!(
+            "Invalid value {HIDDEN} for configuration {}: {why}",
+            finding.key
+        ),
+        None => finding.to_string(),
+    }
+}
+
 /// What Kafka's ConfigDef says of a value that its type or validator refuses; `None` = it would take it.
 fn why(key: &Key, value: &str) -> Option<String> {
     match &key.shape {

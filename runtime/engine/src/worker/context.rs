@@ -4,15 +4,20 @@ use super::{live::Live, settings::WorkerSettings};
 use crate::{
     metrics::Metrics,
     ports::{KeyedLog, Membership, View, bus::SharedBus},
+    providers::{Resolved, scrub},
     registry::Registry,
     supervisor::Requests,
+    validate,
     views::{
         config::ConfigView,
         offset::OffsetView,
         status::{State, Status, StatusView},
     },
 };
-use longshore_sdk::config::Flat;
+use longshore_sdk::{
+    Error, Result,
+    config::{Flat, holds_placeholder, looks_secret},
+};
 use std::sync::Arc;
 
 /// The three logs of a group of workers.
@@ -53,6 +58,23 @@ impl Context {
         let connector = self.registry.connector(class)?;
         Some(connector.plugin().version.to_owned())
     }
+    /// A connector's or a task's config for the plugins that need it, with everything secret in it told apart (I8). Read anew each time.
+    pub(crate) async fn resolve(&self, config: &Flat) -> Result<Resolved> {
+        let mut resolved = if config.values().any(|value| holds_placeholder(value)) {
+            let (placeholders, config) = (self.settings.placeholders.clone(), config.clone());
+            // A file system may hang: not on a thread that moves records.
+            let read = tokio::task::spawn_blocking(move || placeholders.resolve(&config)).await;
+            read.map_err(|_| Error::bug("config", "a config provider panicked"))??
+        } else {
+            Resolved::plain(config)
+        };
+        let definition = validate::definition(&resolved.config, &self.registry);
+        let secrets = &mut resolved.secrets;
+        secrets.add_config(&resolved.config, |key| definition.is_secret(key));
+        secrets.add_config(&self.settings.converters, looks_secret);
+        secrets.remember();
+        Ok(resolved)
+    }
     /// A status that this worker gives.
     pub(crate) fn says(
         &self,
@@ -62,7 +84,8 @@ impl Context {
     ) -> Status {
         Status {
             state,
-            trace,
+            // I8: whoever made the text may not have known what is secret.
+            trace: trace.map(|trace| scrub(&trace).into_owned()),
             worker_id: self.settings.worker_id.clone(),
             generation: self.membership.view().borrow().generation,
             version,

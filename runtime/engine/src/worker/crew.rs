@@ -1,7 +1,10 @@
 //! The futures of a worker: its tasks and its connectors' plans. The one place that spawns; a panic ends one of them, as Bug.
 
 use super::launch::{self, Launch};
-use crate::task::{Outcome, Pace, TaskId};
+use crate::{
+    providers::scrub,
+    task::{Outcome, Pace, TaskId},
+};
 use longshore_sdk::{Error, Result, config::Flat};
 use std::{
     any::Any,
@@ -119,7 +122,8 @@ impl Crew {
 
 fn panicked(error: tokio::task::JoinError, op: &'static str) -> Error {
     let text = match error.try_into_panic() {
-        Ok(panic) => said(panic.as_ref()),
+        // I8: it may quote what it stumbled over.
+        Ok(panic) => scrub(&said(panic.as_ref())).into_owned(),
         Err(_) => "it was cancelled".to_owned(),
     };
     Error::bug(op, format!("the connector panicked: {text}"))

@@ -70,8 +70,23 @@ impl Launch {
 
     async fn open_and_run(self) -> Outcome {
         let stop = self.stop.clone();
+        let resolved = tokio::select! {
+            resolved = tokio::time::timeout(OPEN_MAX, self.cx.resolve(&self.config)) => resolved.unwrap_or_else(|_| Err(late())),
+            () = stop.cancelled() => return Outcome::Stopped,
+        };
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => return failed(error, "open"),
+        };
+        for missing in &resolved.missing {
+            tracing::warn!(
+                key = missing.key,
+                problem = missing.problem,
+                "unresolved placeholder"
+            );
+        }
         let opened = tokio::select! {
-            opened = tokio::time::timeout(OPEN_MAX, self.open()) => opened.unwrap_or_else(|_| Err(late())),
+            opened = tokio::time::timeout(OPEN_MAX, self.open(&resolved.config)) => opened.unwrap_or_else(|_| Err(late())),
             () = stop.cancelled() => return Outcome::Stopped,
         };
         let ended = match opened {
@@ -81,8 +96,7 @@ impl Launch {
         match ended {
             Outcome::Failed(mut failure) => {
                 // I8: the other side's words, or what could not be read of the config, may quote it.
-                let placeholders = &self.cx.settings.placeholders;
-                failure.error = placeholders.hide(&self.config, failure.error);
+                failure.error = resolved.about(failure.error);
                 Outcome::Failed(failure)
             }
             ended => ended,
@@ -121,7 +135,7 @@ impl Launch {
         }
     }
 
-    async fn open(&self) -> Result<Opened> {
+    async fn open(&self, resolved: &Flat) -> Result<Opened> {
         let class = self
             .config
             .get("connector.class")
@@ -132,13 +146,9 @@ impl Launch {
                 .unknown(crate::registry::PluginKind::Source, class)
         };
         let connector = self.cx.registry.connector(class).ok_or_else(unknown)?;
-        let resolved = self.cx.settings.placeholders.resolve(&self.config)?;
-        let worker = self
-            .cx
-            .settings
-            .placeholders
-            .resolve(&self.cx.settings.converters)?;
-        let config = ConnectorConfig::read(&resolved, &worker, connector.direction())?;
+        // The worker's own settings are resolved when it starts.
+        let worker = &self.cx.settings.converters;
+        let config = ConnectorConfig::read(resolved, worker, connector.direction())?;
         match connector {
             Connector::Source(source) => self.open_source(source, resolved, config).await,
             Connector::Sink(sink) => self.open_sink(sink, resolved, config).await,
@@ -148,7 +158,7 @@ impl Launch {
     async fn open_source(
         &self,
         source: &Arc<dyn DynSourceConnector>,
-        resolved: Flat,
+        resolved: &Flat,
         config: ConnectorConfig,
     ) -> Result<Opened> {
         let cx = &self.cx;
@@ -168,7 +178,7 @@ impl Launch {
             offsets,
             replan,
         };
-        let source = source.open(&resolved, self.share(), context).await?;
+        let source = source.open(resolved, self.share(), context).await?;
         let (topics, progress) = (self.topics(&config), self.progress());
         let task = SourceTask {
             id: self.id.clone(),
@@ -197,7 +207,7 @@ impl Launch {
     async fn open_sink(
         &self,
         sink: &Arc<dyn DynSinkConnector>,
-        resolved: Flat,
+        resolved: &Flat,
         config: ConnectorConfig,
     ) -> Result<Opened> {
         let cx = &self.cx;
@@ -220,8 +230,9 @@ impl Launch {
             connector: Arc::clone(&self.id.connector),
             task: self.id.task,
             group: group.as_str().into(),
+            exactly_once: config.exactly_once,
         };
-        let mut sink = sink.open(&resolved, self.share(), context).await?;
+        let mut sink = sink.open(resolved, self.share(), context).await?;
         let mut overrides = config.consumer_overrides.clone();
         overrides.remove("group.id");
         let subscription = config.subscription.clone();

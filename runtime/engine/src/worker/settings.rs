@@ -1,7 +1,9 @@
 //! What a worker is told.
 
-use super::placeholder::Placeholders;
-use crate::validate::{Overrides, UnknownKeys};
+use crate::{
+    providers::Placeholders,
+    validate::{Overrides, UnknownKeys},
+};
 use longshore_sdk::config::Flat;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ impl Default for WorkerSettings {
             topic_creation: true,
             request_timeout: Duration::from_secs(90),
             config_bytes_max: 900_000,
-            placeholders: Placeholders::builtin(),
+            placeholders: Placeholders::none(),
         }
     }
 }

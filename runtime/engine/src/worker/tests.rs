@@ -4,6 +4,7 @@ mod door;
 mod failures;
 mod fake;
 mod lifecycle;
+mod placeholders;
 mod races;
 
 use super::{Logs, Worker, WorkerSettings};

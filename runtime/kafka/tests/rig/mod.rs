@@ -47,12 +47,18 @@ impl Cluster {
         Self::at(bootstrap, embedded)
     }
     pub fn at(bootstrap: String, embedded: Option<longshore_broker::Broker>) -> Self {
-        let settings = ClientSettings::new(bootstrap.clone());
+        Self {
+            _embedded: embedded,
+            ..Self::with(ClientSettings::new(bootstrap))
+        }
+    }
+    /// The cluster that the settings name.
+    pub fn with(settings: ClientSettings) -> Self {
         Self {
             bus: KafkaBus::new(settings.clone()),
+            bootstrap: settings.bootstrap().to_owned(),
             settings,
-            bootstrap,
-            _embedded: embedded,
+            _embedded: None,
         }
     }
     /// A new topic.

@@ -247,6 +247,7 @@ pub(super) async fn another(
         connector: "behaviour".into(),
         task: 0,
         group: "connect-behaviour".into(),
+        exactly_once: true,
     };
     bounded("open", connector.open(&config, share, cx)).await
 }

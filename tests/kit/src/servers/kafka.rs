@@ -21,6 +21,23 @@ pub struct KafkaOptions {
     pub heap: String,
     /// Broker settings that override the starter's own.
     pub settings: Vec<(String, String)>,
+    /// Listeners beside the plain one.
+    pub listeners: Vec<Listener>,
+    /// Users for SCRAM, made when the storage is formatted: name and password. Both hash functions are set up.
+    pub scram: Vec<(String, String)>,
+    /// System properties of the JVM (`-D`).
+    pub system: Vec<(String, String)>,
+}
+
+/// A further listener, on a free loopback port of its own.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name, upper case.
+    pub name: String,
+    /// `SSL`, `SASL_SSL` or `SASL_PLAINTEXT`.
+    pub protocol: &'static str,
+    /// Settings behind `listener.name.<name>.`, or behind a mechanism's name after that.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Default for KafkaOptions {
@@ -28,6 +45,9 @@ impl Default for KafkaOptions {
         Self {
             heap: "512m".into(),
             settings: Vec::new(),
+            listeners: Vec::new(),
+            scram: Vec::new(),
+            system: Vec::new(),
         }
     }
 }
@@ -38,7 +58,9 @@ pub struct Kafka {
     // Order matters: the process goes before its folder.
     process: Leashed,
     port: u16,
-    heap: String,
+    options: KafkaOptions,
+    /// The further listeners, in the order of the options.
+    ports: Vec<u16>,
     dir: TempDir,
 }
 
@@ -65,47 +87,24 @@ impl Kafka {
     }
 
     fn start_once(options: &KafkaOptions) -> Result<Self> {
-        let jars = kafka_jars()?;
         let dir = tempfile::Builder::new()
             .prefix("longshore-kafka-")
             .tempdir()?;
         let (port, controller) = (free_port()?, free_port()?);
-        let properties = dir.path().join("server.properties");
+        let ports = options.listeners.iter().map(|_| free_port());
+        let ports = ports.collect::<Result<Vec<u16>>>()?;
         std::fs::write(
-            &properties,
-            settings(dir.path(), port, controller, &options.settings),
+            dir.path().join("server.properties"),
+            settings(dir.path(), port, controller, options, &ports),
         )?;
         std::fs::write(dir.path().join("log4j2.properties"), LOG4J)?;
-        let formatted = Command::new("java")
-            .args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
-            .arg(format!(
-                "-Dlog4j2.configurationFile={}",
-                dir.path().join("log4j2.properties").display()
-            ))
-            .args([
-                "-cp",
-                &format!("{}/*", jars.display()),
-                "kafka.tools.StorageTool",
-                "format",
-                "-t",
-                "bG9uZ3Nob3JlLXRlc3QtMQ",
-                "-c",
-            ])
-            .arg(&properties)
-            .output()
-            .context("cannot run java")?;
-        if !formatted.status.success() {
-            bail!(
-                "Apache Kafka could not format its storage:\n{}{}",
-                String::from_utf8_lossy(&formatted.stdout),
-                String::from_utf8_lossy(&formatted.stderr)
-            );
-        }
-        let process = launch(dir.path(), &options.heap)?;
+        format(dir.path(), &options.scram)?;
+        let process = launch(dir.path(), options)?;
         let mut kafka = Self {
             process,
             port,
-            heap: options.heap.clone(),
+            options: options.clone(),
+            ports,
             dir,
         };
         kafka.wait_ready()?;
@@ -134,6 +133,14 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// `host:port` of a further listener. Panics: there is none of that name.
+    pub fn bootstrap_of(&self, listener: &str) -> String {
+        let mut listeners = self.options.listeners.iter().zip(&self.ports);
+        let found = listeners.find(|(at, _)| at.name == listener);
+        let (_, port) = found.unwrap_or_else(|| panic!("no listener {listener}"));
+        format!("127.0.0.1:{port}")
+    }
+
     /// The process id of the JVM.
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -152,37 +159,82 @@ impl Kafka {
     /// Ends the broker if it still runs (SIGKILL), and starts it again on the same port and data.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill()?;
-        self.process = launch(self.dir.path(), &self.heap)?;
+        self.process = launch(self.dir.path(), &self.options)?;
         self.wait_ready()
     }
 }
 
-fn launch(dir: &Path, heap: &str) -> Result<Leashed> {
+/// Writes the storage's metadata, and the users of SCRAM with it.
+fn format(dir: &Path, scram: &[(String, String)]) -> Result<()> {
+    let mut java = Command::new("java");
+    java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+        .arg(log4j(dir))
+        .args(["-cp", &format!("{}/*", kafka_jars()?.display())])
+        .args(["kafka.tools.StorageTool", "format"])
+        .args(["-t", "bG9uZ3Nob3JlLXRlc3QtMQ", "-c"])
+        .arg(dir.join("server.properties"));
+    for (name, password) in scram {
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            java.arg("--add-scram");
+            java.arg(format!("{mechanism}=[name={name},password={password}]"));
+        }
+    }
+    let formatted = java.output().context("cannot run java")?;
+    if !formatted.status.success() {
+        bail!(
+            "Apache Kafka could not format its storage:\n{}{}",
+            String::from_utf8_lossy(&formatted.stdout),
+            String::from_utf8_lossy(&formatted.stderr)
+        );
+    }
+    Ok(())
+}
+
+fn log4j(dir: &Path) -> String {
+    let file = dir.join("log4j2.properties");
+    format!("-Dlog4j2.configurationFile={}", file.display())
+}
+
+fn launch(dir: &Path, options: &KafkaOptions) -> Result<Leashed> {
     let jars = kafka_jars()?;
-    let args = [
-        format!("-Xmx{heap}"),
+    let mut args = vec![
+        format!("-Xmx{}", options.heap),
         "-XX:+UseG1GC".into(),
         "-XX:MaxGCPauseMillis=20".into(),
         "-Djava.awt.headless=true".into(),
-        format!(
-            "-Dlog4j2.configurationFile={}",
-            dir.join("log4j2.properties").display()
-        ),
+        log4j(dir),
+    ];
+    let system = options.system.iter();
+    args.extend(system.map(|(key, value)| format!("-D{key}={value}")));
+    args.extend([
         "-cp".into(),
         format!("{}/*", jars.display()),
         "kafka.Kafka".into(),
         dir.join("server.properties").display().to_string(),
-    ];
+    ]);
     let mut java = command("java", args);
     java.current_dir(dir);
     Leashed::spawn(java, &dir.join("kafka.log"))
 }
 
-fn settings(dir: &Path, port: u16, controller: u16, more: &[(String, String)]) -> String {
+fn settings(
+    dir: &Path,
+    port: u16,
+    controller: u16,
+    options: &KafkaOptions,
+    ports: &[u16],
+) -> String {
+    let (mut places, mut protocols) = (String::new(), String::new());
+    for (listener, port) in options.listeners.iter().zip(ports) {
+        let name = &listener.name;
+        places.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        protocols.push_str(&format!(",{name}:{}", listener.protocol));
+    }
     let mut text = format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-         controller.listener.names=CONTROLLER\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{places}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{places}\ncontroller.listener.names=CONTROLLER\n\
+         inter.broker.listener.name=PLAINTEXT\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
          log.dirs={}\n\
          offsets.topic.replication.factor=1\noffsets.topic.num.partitions=5\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=5\n\
@@ -192,7 +244,13 @@ fn settings(dir: &Path, port: u16, controller: u16, more: &[(String, String)]) -
          log.retention.check.interval.ms=1000\nlog.cleaner.backoff.ms=500\nlog.cleaner.min.cleanable.ratio=0.01\nlog.initial.task.delay.ms=500\n",
         dir.join("data").display()
     );
-    for (key, value) in more {
+    for listener in &options.listeners {
+        let name = listener.name.to_lowercase();
+        for (key, value) in &listener.settings {
+            text.push_str(&format!("listener.name.{name}.{key}={value}\n"));
+        }
+    }
+    for (key, value) in &options.settings {
         text.push_str(&format!("{key}={value}\n"));
     }
     text
@@ -204,15 +262,25 @@ mod tests {
 
     #[test]
     fn later_settings_override_the_starters_own() {
-        let text = settings(
-            Path::new("x"),
-            1,
-            2,
-            &[("num.partitions".into(), "7".into())],
-        );
+        let options = KafkaOptions {
+            settings: vec![("num.partitions".into(), "7".into())],
+            listeners: vec![Listener {
+                name: "TLS".into(),
+                protocol: "SSL",
+                settings: vec![("ssl.client.auth".into(), "required".into())],
+            }],
+            ..KafkaOptions::default()
+        };
+        let text = settings(Path::new("x"), 1, 2, &options, &[3]);
         let last = text
             .lines()
             .rfind(|line| line.starts_with("num.partitions="));
         assert_eq!(last, Some("num.partitions=7"));
+        for line in [
+            "advertised.listeners=PLAINTEXT://127.0.0.1:1,TLS://127.0.0.1:3",
+            "listener.name.tls.ssl.client.auth=required",
+        ] {
+            assert!(text.lines().any(|at| at == line), "{line}");
+        }
     }
 }

@@ -72,16 +72,6 @@ async fn bad_configs_are_refused_in_the_words_of_the_reference() {
         create("x", with(&[("password", "wrong")])).await,
         framed(&["password: refused by the system"])
     );
-    assert_eq!(
-        create(
-            "x",
-            with(&[("password", "${env:LONGSHORE_SURELY_NOT_SET}")])
-        )
-        .await,
-        framed(&[
-            "password: the environment variable LONGSHORE_SURELY_NOT_SET of a placeholder is not set"
-        ])
-    );
     let (kind, text) = create("x", flat(&[("connector.class", "FakeSuorce")])).await;
     assert_eq!(kind, ControlErrorKind::Invalid);
     assert_eq!(

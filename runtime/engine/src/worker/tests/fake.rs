@@ -158,6 +158,7 @@ fn fail(config: &Flat, at: &str) -> Result<()> {
         None => Ok(()),
         Some("transient") => Err(Error::transient("fake", "told to")),
         Some("panic") => panic!("told to panic"),
+        Some("panic-quote") => panic!("cannot read {}", config["password"]),
         Some("quote") => Err(Error::config(
             "fake",
             format!("cannot read {}", config["password"]),

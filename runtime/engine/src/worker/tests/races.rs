@@ -177,33 +177,6 @@ async fn a_sink_whose_consumer_cannot_be_opened_is_closed() {
     bench.worker.shutdown().await;
 }
 
-#[tokio::test]
-async fn no_status_shows_what_a_placeholder_stands_for() {
-    let folder = std::env::temp_dir().join(format!("longshore-secret-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("key"), "canary-5ecret").expect("a file");
-    let bench = Bench::new().await;
-    let secret = format!("${{directory:{}:key}}", folder.display());
-    for (at, states) in [
-        ("open", "RUNNING [FAILED]"),
-        ("poll", "RUNNING [FAILED]"),
-        ("plan", "FAILED []"),
-    ] {
-        let fail = format!("{at}:quote");
-        let config = [CLASS, TOPIC, ("password", &secret), ("fail.at", &fail)];
-        bench.create(at, &config).await;
-        bench.shows(at, states).await;
-        let status = bench.control.status(at).expect("a status");
-        let task = status.tasks.into_iter().find_map(|task| task.trace);
-        let trace = task.or(status.connector.trace).expect("a trace");
-        assert!(trace.contains("cannot read [hidden]"), "{trace}");
-    }
-    bench.worker.shutdown().await;
-    let said = format!("{:?}{:?}", bench.status.texts(), bench.config.texts());
-    assert!(!said.contains("canary-5ecret"), "I8: {said}");
-    std::fs::remove_dir_all(&folder).expect("removed");
-}
-
 #[test]
 fn a_record_that_the_topic_does_not_take_is_too_large() {
     let error = longshore_sdk::Error::data("put", "Broker: Message size too large: raise it");
