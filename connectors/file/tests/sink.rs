@@ -49,6 +49,7 @@ impl Place {
             connector: connector.into(),
             task: 0,
             group: format!("connect-{connector}").into(),
+            exactly_once: true,
         };
         sink.open(&config, shares[0].clone(), cx).await
     }
@@ -205,6 +206,7 @@ async fn standard_output_and_odd_paths_are_refused() {
         connector: "c".into(),
         task: 0,
         group: "g".into(),
+        exactly_once: true,
     };
     let error = sink.open(&config, Default::default(), cx).await.err();
     assert_eq!(error.expect("a directory").kind(), ErrorKind::Config);
