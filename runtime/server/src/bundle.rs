@@ -10,8 +10,13 @@ pub(crate) fn registry() -> Registry {
     registry.source(source::<longshore_file::FileSource>());
     registry.sink(sink::<longshore_file::FileSink>());
     registry.source(source::<longshore_mirror::Mirror>());
+    registry.source(source::<longshore_postgres::PostgresSource>());
+    registry.sink(sink::<longshore_postgres::PostgresSink>());
     registry.transforms(longshore_transforms::all());
     registry.predicates(longshore_transforms::predicates());
     registry.converters(longshore_converters::all());
     registry
 }
+
+#[cfg(test)]
+mod readme;

@@ -1,6 +1,7 @@
 //! The command line: names, flags and help. What each command does stands in the modules below.
 
 pub(crate) mod apply;
+pub(crate) mod auth;
 pub(crate) mod client;
 pub(crate) mod connectors;
 pub(crate) mod lint;
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A managed-connector runtime: moves data between Kafka and other systems.
-#[derive(Parser, Debug)]
+#[derive(Parser)]
 #[command(name = "longshore", version, about, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -38,18 +39,33 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Where the REST API is, and how answers are printed.
-#[derive(Args, Debug, Clone)]
+/// Where the REST API is, who calls, and how answers are printed. It has no Debug: it holds a token.
+#[derive(Args, Clone)]
 pub(crate) struct Remote {
     /// The worker's REST address.
     #[arg(long, env = "LONGSHORE_URL", default_value = "http://127.0.0.1:8083")]
     pub(crate) url: String,
+    /// The user's name; the password is taken from LONGSHORE_PASSWORD, or asked for.
+    #[arg(long, value_name = "NAME", env = "LONGSHORE_USER")]
+    pub(crate) user: Option<String>,
+    /// A bearer token. Other users of this machine see flags: the environment is the better place.
+    #[arg(long, env = "LONGSHORE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// A PEM file with the certificates that the worker's is trusted by, in place of the system's.
+    #[arg(long, value_name = "FILE", env = "LONGSHORE_CACERT")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// A PEM file with the certificate to show to a worker that asks for one.
+    #[arg(long, value_name = "FILE", env = "LONGSHORE_CERT")]
+    pub(crate) cert: Option<PathBuf>,
+    /// A PEM file with its private key, where that is not in the file of --cert.
+    #[arg(long, value_name = "FILE", env = "LONGSHORE_KEY", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-#[derive(Subcommand, Debug)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run one worker and the connectors of the files, in step with the files while it runs.
     Up {
@@ -108,6 +124,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Users of the REST API.
+    Auth {
+        #[command(subcommand)]
+        action: AuthAction,
+    },
     /// List the plugins of the worker.
     Plugins {
         /// Connectors only.
@@ -118,7 +139,7 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Subcommand, Debug)]
+#[derive(Subcommand)]
 pub(crate) enum ConnectorAction {
     /// Names of all connectors.
     List {
@@ -174,4 +195,24 @@ pub(crate) enum ConnectorAction {
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuthAction {
+    /// Make a line of the credentials file (longshore.rest.auth.credentials.file). The password is asked for, or read from standard input.
+    Hash {
+        /// The user's name.
+        name: String,
+        /// read looks, operate also pauses, stops and restarts, admin does everything.
+        #[arg(long, value_enum)]
+        role: RoleName,
+    },
+}
+
+/// Roles of the REST API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    Read,
+    Operate,
+    Admin,
 }

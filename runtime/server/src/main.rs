@@ -7,11 +7,14 @@ mod logging;
 mod node;
 mod rest;
 mod settings;
+mod trust;
 mod up;
+mod watch;
 
 use anyhow::{Result, bail};
 use clap::Parser;
 use cli::{Cli, Command};
+use longshore_engine::providers::scrub;
 use node::{Node, until_signal};
 use settings::Settings;
 use std::{path::Path, process::ExitCode, time::Duration};
@@ -40,7 +43,8 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // I8: it may quote what was sent.
+            eprintln!("error: {}", scrub(&format!("{error:#}")));
             ExitCode::from(FAILED)
         }
     }
@@ -77,6 +81,7 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Apply { files, remote } => cli::apply::apply(&files, &remote).await?,
         Command::Connectors { action } => cli::connectors::run(action).await?,
         Command::Status { name, remote } => cli::status::run(name.as_deref(), &remote).await?,
+        Command::Auth { action } => cli::auth::run(action)?,
         Command::Plugins {
             connectors_only,
             remote,

@@ -1,6 +1,7 @@
 //! A running process: embedded broker, Kafka clients, worker and REST API, started in order and stopped in the opposite one.
 
 mod broker;
+mod listen;
 mod parts;
 mod signal;
 
@@ -10,7 +11,7 @@ pub(crate) use signal::until_signal;
 use crate::{
     bundle,
     cli::lint,
-    rest::{self, Cors, Door},
+    rest::Door,
     settings::{Bootstrap, Located, Section, WorkerSettings},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,7 +19,7 @@ use longshore_broker::Broker;
 use longshore_engine::{control::Control, metrics::Metrics, ports::View, worker::Worker};
 use longshore_kafka::ClientSettings;
 use std::{path::Path, sync::Arc};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// A worker with everything around it.
@@ -40,20 +41,8 @@ impl Node {
         let door = Door::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
-        let origins = Cors::new(&settings.allow_origin, &settings.allow_methods);
-        let mut port = None;
-        for listener in settings.listeners() {
-            let listener =
-                rest::bind(&format!("{}:{}", bracketed(&listener.host), listener.port)).await?;
-            port = port.or(Some(local_port(&listener)?));
-            servers.spawn(rest::serve(
-                listener,
-                rest::routes(door.clone(), origins.clone()),
-                stop.clone(),
-            ));
-        }
-        let (host, port) = settings.advertised(port.unwrap_or_default());
-        let worker_id = format!("{host}:{port}");
+        let address = listen::start(&settings, &door, &mut servers, &stop).await?;
+        let worker_id = address.worker_id();
         let broker = match settings.bootstrap() {
             Bootstrap::Embedded => Some(broker::start(&settings).await?),
             Bootstrap::Servers(_) => None,
@@ -91,7 +80,7 @@ impl Node {
                 door.open(control);
             }
         });
-        tracing::info!(rest = %format!("http://{worker_id}"), group = settings.group_id, "worker started");
+        tracing::info!(rest = %address, group = settings.group_id, "worker started");
         Ok(Self {
             settings,
             worker,
@@ -190,19 +179,4 @@ fn client_settings(settings: &WorkerSettings, broker: Option<&Broker>) -> Result
     ClientSettings::from_worker(&worker)
         .map_err(anyhow::Error::new)
         .context("the worker's client settings cannot be used")
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
-}
-
-fn local_port(listener: &TcpListener) -> Result<u16> {
-    Ok(listener
-        .local_addr()
-        .context("the listener has no address")?
-        .port())
 }

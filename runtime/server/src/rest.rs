@@ -1,20 +1,34 @@
 //! The REST API, compatible with the Apache Kafka Connect REST API. Handlers translate between HTTP and [`Control`], nothing more.
 
+mod access;
 mod answer;
+mod audit;
+mod auth;
+mod browser;
 mod connectors;
 mod cors;
+mod gate;
+mod mask;
 mod offsets;
 mod plugins;
 mod request;
 mod routes;
 mod serve;
+#[cfg(test)]
+mod tests;
+mod tls;
 
+pub(crate) use access::Role;
+pub(crate) use auth::{Auth, hash};
+pub(crate) use browser::Browsers;
 pub(crate) use cors::Cors;
+pub(crate) use plugins::COMMIT;
 pub(crate) use routes::routes;
 pub(crate) use serve::{bind, serve};
+pub(crate) use tls::Tls;
 
 use answer::Failure;
-use axum::http::StatusCode;
+use axum::{extract::FromRef, http::StatusCode};
 use longshore_engine::{control::Control, metrics::Metrics};
 use std::sync::{Arc, OnceLock};
 
@@ -51,5 +65,11 @@ impl Door {
     /// The control, if the door is open.
     fn opened(&self) -> Option<&Control> {
         self.control.get()
+    }
+}
+
+impl FromRef<Door> for Arc<Metrics> {
+    fn from_ref(door: &Door) -> Self {
+        Self::clone(&door.metrics)
     }
 }

@@ -2,23 +2,28 @@
 
 mod owned;
 mod progress;
-mod watch;
 
 use crate::{
     cli::lint,
     node::{Node, until_signal},
     settings::{Section, Settings},
+    watch::Watch,
 };
 use anyhow::{Result, bail};
 use indexmap::IndexMap;
 use longshore_engine::control::{Control, ControlErrorKind};
 use owned::Owned;
-use std::path::{Path, PathBuf};
-use watch::Watch;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs until a signal asks to stop, then drains.
 pub(crate) async fn run(files: Vec<PathBuf>) -> Result<()> {
-    let mut watch = Watch::new(files.clone());
+    let mut watch = Watch::new(files.clone(), LOOK_EVERY);
     let settings = checked(&files)?;
     let node = Node::start(settings.worker.as_ref()).await?;
     let mut owned = Owned::open(node.data_dir(), node.group())?;

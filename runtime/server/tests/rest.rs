@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "rest/security.rs"]
+mod security;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{EMBEDDED, Worker, eventually, exchange};
@@ -16,6 +19,7 @@ async fn a_connector_lives_and_dies() {
     let worker = Worker::embedded(folder.path()).await;
     let root = worker.get("/").await.json();
     assert_eq!(root["version"], "4.1.0");
+    assert!(!root["commit"].as_str().expect("a commit").is_empty());
     assert!(!root["kafka_cluster_id"].as_str().expect("an id").is_empty());
     assert_eq!(worker.get("/connectors").await.text, "[]");
 
@@ -546,18 +550,30 @@ async fn what_is_not_http_is_400() {
             "HTTP/1.1 400 ",
         ),
         (
-            "POST /connectors HTTP/1.1\r\nhost: a\r\ncontent-length: abc\r\n\r\n",
+            "POST /connectors HTTP/1.1\r\nhost: localhost\r\ncontent-length: abc\r\n\r\n",
             "HTTP/1.1 400 ",
         ),
         (
-            "GET /connectors HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+            "GET /connectors HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
             "HTTP/1.1 200 ",
+        ),
+        // A page's own name that leads to the loopback.
+        (
+            "GET /connectors HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 403 ",
+        ),
+        (
+            "GET http://evil.example/connectors HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 403 ",
         ),
     ] {
         let answer = exchange(&worker.url, sent.as_bytes());
         assert!(answer.starts_with(expected), "{sent:?}: {answer:?}");
     }
-    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(1_000_000));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "x".repeat(1_000_000)
+    );
     let answer = exchange(&worker.url, long.as_bytes());
     assert!(
         answer.starts_with("HTTP/1.1 4") || answer.is_empty(),
@@ -603,7 +619,7 @@ async fn a_client_that_says_nothing_is_cut_off() {
     let folder = tempfile::tempdir().expect("a folder");
     let worker = Worker::embedded(folder.path()).await;
     let url = worker.url.clone();
-    let slow = ["", "GET / HTTP/1.1\r\nhost: a\r\n"].map(|sent| {
+    let slow = ["", "GET / HTTP/1.1\r\nhost: localhost\r\n"].map(|sent| {
         let url = url.clone();
         tokio::task::spawn_blocking(move || exchange(&url, sent.as_bytes()))
     });

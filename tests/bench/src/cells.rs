@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::tables::{self, Before, Database};
 use crate::topics::Topics;
 
 /// One figure to measure.
@@ -17,6 +18,8 @@ pub(crate) struct Cell {
     pub(crate) records: u64,
     /// The goal: CPU microseconds of the worker per record.
     pub(crate) goal_us: f64,
+    /// The goal for the database's, where one takes part.
+    pub(crate) goal_database_us: Option<f64>,
     pub(crate) kind: Kind,
 }
 
@@ -27,25 +30,47 @@ pub(crate) enum Kind {
     Sink { topic: &'static str, json: bool },
     /// From this file into a topic.
     Source { file: PathBuf },
+    /// From this topic into a table.
+    Table {
+        topic: &'static str,
+        upsert: bool,
+        before: Before,
+    },
+    /// From a table into a topic; Kafka Connect's registry has no connector for it.
+    Rows,
+}
+
+impl Kind {
+    /// Whether there is a connector of the peer for it.
+    pub(crate) fn has_peer(&self) -> bool {
+        !matches!(self, Self::Rows)
+    }
 }
 
 /// Topics and files, filled once.
 pub(crate) struct Data {
     dir: TempDir,
     records: u64,
+    pub(crate) database: Option<Database>,
 }
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
-const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+pub(crate) const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 
 impl Data {
-    pub(crate) fn prepare(bootstrap: &str, records: u64, workloads: &[String]) -> Result<Self> {
-        let data = Self {
+    pub(crate) fn prepare(
+        bootstrap: &str,
+        records: u64,
+        workloads: &[String],
+        peer: bool,
+    ) -> Result<Self> {
+        let mut data = Self {
             dir: tempfile::Builder::new()
                 .prefix("longshore-bench-")
                 .tempdir()?,
             records,
+            database: None,
         };
         let asked = |names: &[&str]| {
             workloads
@@ -55,30 +80,50 @@ impl Data {
         let topics = Topics::new(bootstrap)?;
         if asked(&["W1", "W2"]) {
             let lines = lines(100);
-            topics.fill("text-100", records, |number| pick(&lines, number))?;
+            topics.fill("text-100", records, |number, value| {
+                pick(&lines, number, value)
+            })?;
         }
         if asked(&["W1"]) {
             let lines = lines(1024);
-            topics.fill("text-1k", records / 4, |number| pick(&lines, number))?;
+            topics.fill("text-1k", records / 4, |number, value| {
+                pick(&lines, number, value)
+            })?;
         }
         if asked(&["W2"]) {
             for (topic, size, records) in
                 [("json-100", 100, records), ("json-1k", 1024, records / 4)]
             {
                 let documents = documents(size);
-                topics.fill(topic, records, |number| pick(&documents, number))?;
+                topics.fill(topic, records, |number, value| {
+                    pick(&documents, number, value)
+                })?;
             }
         }
         if asked(&["W2b"]) {
             let lines = lines(100);
             let mut file = BufWriter::with_capacity(1 << 20, File::create(data.lines_file())?);
+            let mut line = Vec::new();
             for number in 0..records {
-                file.write_all(pick(&lines, number))?;
-                file.write_all(b"\n")?;
+                line.clear();
+                pick(&lines, number, &mut line);
+                line.push(b'\n');
+                file.write_all(&line)?;
             }
             file.flush()?;
         }
+        if asked(&["W5"]) {
+            topics.fill("orders-140", data.rows(), tables::record)?;
+        }
+        if asked(&["W5", "W5s"]) {
+            data.database = Some(Database::start(data.rows(), peer && asked(&["W5"]))?);
+        }
         Ok(data)
+    }
+
+    /// Rows of a round: a database takes longer for one than a file.
+    fn rows(&self) -> u64 {
+        self.records / 8
     }
 
     fn lines_file(&self) -> PathBuf {
@@ -87,12 +132,61 @@ impl Data {
 
     /// All cells, with the goals of the first release.
     pub(crate) fn cells(&self) -> Vec<Cell> {
+        let mut cells = self.plain_cells();
+        cells.extend(self.database_cells());
+        cells
+    }
+
+    fn database_cells(&self) -> Vec<Cell> {
+        let cell = |workload, name, goal_us, kind| Cell {
+            workload,
+            name,
+            records: self.rows(),
+            goal_us,
+            goal_database_us: matches!(kind, Kind::Table { .. }).then_some(8.0),
+            kind,
+        };
+        let table = |upsert, before| Kind::Table {
+            topic: "orders-140",
+            upsert,
+            before,
+        };
+        vec![
+            cell(
+                "W5",
+                "Kafka -> Postgres, insert, rows of 140 B",
+                5.0,
+                table(false, Before::Nothing),
+            ),
+            cell(
+                "W5",
+                "Kafka -> Postgres, upsert of new rows of 140 B",
+                6.0,
+                table(true, Before::Nothing),
+            ),
+            cell(
+                "W5",
+                "Kafka -> Postgres, upsert of rows of 140 B that are there",
+                6.0,
+                table(true, Before::EveryKey),
+            ),
+            cell(
+                "W5s",
+                "Postgres -> Kafka, polled, rows of 140 B",
+                1e6 / 150_000.0,
+                Kind::Rows,
+            ),
+        ]
+    }
+
+    fn plain_cells(&self) -> Vec<Cell> {
         let (many, few) = (self.records, self.records / 4);
         let cell = |workload, name, records, goal_us, kind| Cell {
             workload,
             name,
             records,
             goal_us,
+            goal_database_us: None,
             kind,
         };
         vec![
@@ -204,14 +298,14 @@ pub(crate) fn source(file: &str, topic: &str) -> Value {
     })
 }
 
-fn merge(config: &mut Value, more: Value) {
+pub(crate) fn merge(config: &mut Value, more: Value) {
     if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
         config.extend(more);
     }
 }
 
-fn pick(lines: &[Vec<u8>], number: u64) -> &[u8] {
-    &lines[usize::try_from(number).unwrap_or(usize::MAX) % lines.len()]
+fn pick(lines: &[Vec<u8>], number: u64, into: &mut Vec<u8>) {
+    into.extend_from_slice(&lines[usize::try_from(number).unwrap_or(usize::MAX) % lines.len()]);
 }
 
 /// A thousand different lines of `size` bytes.

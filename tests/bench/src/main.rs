@@ -9,6 +9,7 @@ mod footprint;
 mod meter;
 mod report;
 mod system;
+mod tables;
 mod topics;
 mod transfer;
 
@@ -18,21 +19,23 @@ use longshore_kit::servers::{Kafka, KafkaOptions};
 
 use cells::Data;
 use system::System;
+use topics::Topics;
+use transfer::Stage;
 
 /// Workloads beside Kafka Connect.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Cli {
-    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), start, idle.
+    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), W5 (Kafka to Postgres), W5s (Postgres to Kafka), start, idle.
     #[arg(required = true)]
     workloads: Vec<String>,
     /// Longshore alone.
     #[arg(long)]
     no_peer: bool,
-    /// Kafka Connect alone, in W1, W2 and W2b.
+    /// Kafka Connect alone, in W1, W2, W2b and W5.
     #[arg(long, conflicts_with = "no_peer")]
     peer_only: bool,
-    /// Records of about 100 bytes in a round; a quarter of it of 1 KiB.
+    /// Records of about 100 bytes in a round; a quarter of it of 1 KiB, an eighth of it in a database.
     #[arg(long, default_value_t = 2_000_000)]
     records: u64,
     /// Counted rounds, after some that only warm up; the best one is reported.
@@ -40,7 +43,7 @@ struct Cli {
     rounds: u32,
 }
 
-const WORKLOADS: [&str; 5] = ["W1", "W2", "W2b", "start", "idle"];
+const WORKLOADS: [&str; 7] = ["W1", "W2", "W2b", "W5", "W5s", "start", "idle"];
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
@@ -61,6 +64,7 @@ fn main() -> Result<()> {
     let kafka = Kafka::start_with(&KafkaOptions {
         heap: "1g".into(),
         settings,
+        ..KafkaOptions::default()
     })?;
     println!(
         "Apache Kafka 4.1.0 at {}; load average {}",
@@ -73,7 +77,12 @@ fn main() -> Result<()> {
     if asked("idle") {
         footprint::idle(&kafka.bootstrap(), !cli.no_peer)?;
     }
-    let data = Data::prepare(&kafka.bootstrap(), cli.records, &cli.workloads)?;
+    let data = Data::prepare(
+        &kafka.bootstrap(),
+        cli.records,
+        &cli.workloads,
+        !cli.no_peer,
+    )?;
     let cells: Vec<cells::Cell> = data
         .cells()
         .into_iter()
@@ -87,11 +96,20 @@ fn main() -> Result<()> {
         systems.push(System::longshore(&kafka.bootstrap())?);
     }
     if !cli.no_peer {
-        systems.push(System::connect(&kafka.bootstrap())?);
+        let plugins = data
+            .database
+            .as_ref()
+            .and_then(|database| database.plugins());
+        systems.push(System::connect(&kafka.bootstrap(), plugins)?);
     }
+    let stage = Stage {
+        kafka: &kafka,
+        topics: Topics::new(&kafka.bootstrap())?,
+        database: data.database.as_ref(),
+    };
     let mut void = 0;
     for cell in &cells {
-        void += transfer::run(cell, &mut systems, &kafka, cli.rounds)
+        void += transfer::run(cell, &systems, &stage, cli.rounds)
             .with_context(|| format!("{} {}", cell.workload, cell.name))?;
     }
     println!("load average {}", meter::load()?);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Clock ticks a second in /proc/PID/stat: fixed by the kernel's ABI.
 const TICKS: f64 = 100.0;
@@ -14,54 +14,65 @@ pub(crate) struct Used {
     /// CPU seconds of the worker, user and system, all threads.
     pub(crate) worker: f64,
     pub(crate) broker: f64,
+    /// CPU seconds of the database with all its processes; 0 where none takes part.
+    pub(crate) database: f64,
     /// CPU seconds of everything else on the machine, but for this process.
     pub(crate) others: f64,
     /// The worker's highest resident memory in MB within the window.
     pub(crate) peak_mb: f64,
 }
 
-/// A running measurement of a worker, and the broker beside it.
+/// The processes that are measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parties {
+    pub(crate) worker: u32,
+    pub(crate) broker: u32,
+    /// The first process of a database, the parent of the others.
+    pub(crate) database: Option<u32>,
+}
+
+/// A running measurement of a worker, and the other parties beside it.
 pub(crate) struct Meter {
-    worker: u32,
-    broker: u32,
+    parties: Parties,
     start: Instant,
-    before: [f64; 4],
+    before: [f64; 5],
 }
 
 impl Meter {
-    pub(crate) fn start(worker: u32, broker: u32) -> Result<Self> {
+    pub(crate) fn start(parties: Parties) -> Result<Self> {
         // "5" resets the peak of the resident memory.
-        std::fs::write(format!("/proc/{worker}/clear_refs"), "5")
+        std::fs::write(format!("/proc/{}/clear_refs", parties.worker), "5")
             .context("cannot reset the peak of the worker's memory")?;
         Ok(Self {
-            worker,
-            broker,
+            parties,
             start: Instant::now(),
-            before: times(worker, broker)?,
+            before: times(parties)?,
         })
     }
 
     pub(crate) fn stop(&self) -> Result<Used> {
         let wall = self.start.elapsed();
-        let now = times(self.worker, self.broker)?;
-        let [worker, broker, bench, machine] =
+        let now = times(self.parties)?;
+        let [worker, broker, database, bench, machine] =
             std::array::from_fn(|index| now[index] - self.before[index]);
-        let others = (machine - worker - broker - bench).max(0.0);
+        let others = (machine - worker - broker - database - bench).max(0.0);
         Ok(Used {
             wall,
             worker,
             broker,
+            database,
             others,
-            peak_mb: memory_mb(self.worker, "status", "VmHWM")?,
+            peak_mb: memory_mb(self.parties.worker, "status", "VmHWM")?,
         })
     }
 }
 
-/// CPU seconds so far of the worker, the broker, this process, and the machine.
-fn times(worker: u32, broker: u32) -> Result<[f64; 4]> {
+/// CPU seconds so far of the worker, the broker, the database, this process, and the machine.
+fn times(parties: Parties) -> Result<[f64; 5]> {
     Ok([
-        cpu(worker)?,
-        cpu(broker)?,
+        cpu(parties.worker)?,
+        cpu(parties.broker)?,
+        parties.database.map_or(Ok(0.0), cpu_of_family)?,
         cpu(std::process::id())?,
         machine()?,
     ])
@@ -84,17 +95,50 @@ fn machine() -> Result<f64> {
     Ok((fields.iter().sum::<f64>() - idle) / TICKS)
 }
 
+/// User and system time of one process.
 fn cpu(pid: u32) -> Result<f64> {
+    let fields = stat(pid)?;
+    Ok((fields[UTIME] + fields[STIME]) / TICKS)
+}
+
+/// The same of a process, its children, and the children that it had.
+fn cpu_of_family(pid: u32) -> Result<f64> {
+    let fields = stat(pid)?;
+    let mut ticks: f64 = fields[UTIME..UTIME + 4].iter().sum();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that ends meanwhile is counted by its parent from then on.
+        if let Ok(fields) = stat(child)
+            && fields[PARENT] == f64::from(pid)
+        {
+            ticks += fields[UTIME] + fields[STIME];
+        }
+    }
+    Ok(ticks / TICKS)
+}
+
+/// Places in [`stat`]; the times of waited-for children stand behind STIME.
+const PARENT: usize = 0;
+const UTIME: usize = 10;
+const STIME: usize = 11;
+
+/// The fields of /proc/PID/stat from the parent's process id on.
+fn stat(pid: u32) -> Result<Vec<f64>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} is gone"))?;
     // The name before the last parenthesis may hold spaces.
     let (_, fields) = stat.rsplit_once(") ").context("no /proc/PID/stat")?;
-    let mut fields = fields.split(' ').skip(11).map(str::parse::<f64>);
-    let (user, system) = (
-        fields.next().context("no utime")??,
-        fields.next().context("no stime")??,
-    );
-    Ok((user + system) / TICKS)
+    let fields: Vec<f64> = fields
+        .split(' ')
+        .skip(1)
+        .take(14)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    ensure!(fields.len() == 14, "/proc/{pid}/stat has too few fields");
+    Ok(fields)
 }
 
 /// A figure of /proc/PID/`file` that is given in kB, in MB: `VmRSS` and `VmHWM` of status, `Pss` of smaps_rollup.

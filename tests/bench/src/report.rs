@@ -12,11 +12,7 @@ pub(crate) fn cell(cell: &Cell, all: &[Rounds]) {
     );
     let mut figures = Vec::new();
     for rounds in all {
-        let Some(best) = rounds
-            .used
-            .iter()
-            .min_by(|a, b| a.worker.total_cmp(&b.worker))
-        else {
+        let Some(best) = best(rounds) else {
             continue;
         };
         let us = micros(best.worker, cell.records);
@@ -26,8 +22,13 @@ pub(crate) fn cell(cell: &Cell, all: &[Rounds]) {
             .iter()
             .map(|used| format!("{:.2}", micros(used.worker, cell.records)))
             .collect();
+        let database = if best.database > 0.0 {
+            format!("  postgres {:>5.2} us", micros(best.database, cell.records))
+        } else {
+            String::new()
+        };
         println!(
-            "  {:<14} {us:>6.2} us/record  {:>9.0} records/CPU-s  {:>9.0} records/s  broker {:>5.2} us  peak {:>7.1} MB  others {:>3.0} %  rounds {}{}",
+            "  {:<14} {us:>6.2} us/record  {:>9.0} records/CPU-s  {:>9.0} records/s  broker {:>5.2} us{database}  peak {:>7.1} MB  others {:>3.0} %  rounds {}{}",
             rounds.name,
             1e6 / us,
             rate(best, cell.records),
@@ -60,8 +61,24 @@ pub(crate) fn cell(cell: &Cell, all: &[Rounds]) {
                 )
             })
             .unwrap_or_default();
-        println!("  goal <= {} us: {verdict}{times}", cell.goal_us);
+        println!("  goal <= {:.2} us: {verdict}{times}", cell.goal_us);
+        let database = all
+            .first()
+            .and_then(best)
+            .map(|best| micros(best.database, cell.records));
+        if let (Some(goal), Some(used)) = (cell.goal_database_us, database) {
+            let verdict = if used <= goal { "met" } else { "missed" };
+            println!("  goal of postgres <= {goal:.2} us: {verdict}");
+        }
     }
+}
+
+/// The round that took least of the worker.
+fn best(rounds: &Rounds) -> Option<&Used> {
+    rounds
+        .used
+        .iter()
+        .min_by(|a, b| a.worker.total_cmp(&b.worker))
 }
 
 fn micros(seconds: f64, records: u64) -> f64 {

@@ -1,6 +1,6 @@
 //! The two systems under test, steered by the same REST calls.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -116,8 +116,13 @@ impl System {
         })
     }
 
-    pub(crate) fn connect(bootstrap: &str) -> Result<Self> {
-        let process = Connect::start(bootstrap, &ConnectOptions::default())?;
+    /// A Connect worker with Apache's own connectors, and those of the folder `plugins`.
+    pub(crate) fn connect(bootstrap: &str, plugins: Option<&PathBuf>) -> Result<Self> {
+        let mut options = ConnectOptions::default();
+        options
+            .settings
+            .extend(plugins.map(|folder| ("plugin.path".to_owned(), folder.display().to_string())));
+        let process = Connect::start(bootstrap, &options)?;
         Ok(Self {
             name: "kafka connect",
             pid: process.pid(),

@@ -67,12 +67,12 @@ impl Topics {
         Ok(())
     }
 
-    /// Makes and fills a topic with values that `value` names by number.
-    pub(crate) fn fill<'a>(
+    /// Makes and fills a topic with values that `value` writes by number.
+    pub(crate) fn fill(
         &self,
         name: &str,
         records: u64,
-        value: impl Fn(u64) -> &'a [u8],
+        value: impl Fn(u64, &mut Vec<u8>),
     ) -> Result<()> {
         self.create(name)?;
         let producer: BaseProducer = ClientConfig::new()
@@ -81,8 +81,11 @@ impl Topics {
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "500000")
             .create()?;
+        let mut bytes = Vec::new();
         for number in 0..records {
-            let mut record = BaseRecord::<(), [u8]>::to(name).payload(value(number));
+            bytes.clear();
+            value(number, &mut bytes);
+            let mut record = BaseRecord::<(), [u8]>::to(name).payload(&bytes);
             while let Err((error, again)) = producer.send(record) {
                 match error {
                     KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
@@ -117,6 +120,18 @@ impl Topics {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Watches what a consumer group commits for the one partition of a topic.
+    pub(crate) fn group(&self, group: &str, topic: &str) -> Result<Group> {
+        let asked = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let mut partition = TopicPartitionList::new();
+        partition.add_partition(topic, 0);
+        Ok(Group { asked, partition })
     }
 
     /// Reads a topic from its beginning to its end and feeds each key and value to `see`.
@@ -165,6 +180,29 @@ impl Topics {
             records,
             hash: hash.finish(),
         })
+    }
+}
+
+/// A consumer group, seen from outside.
+pub(crate) struct Group {
+    asked: BaseConsumer,
+    partition: TopicPartitionList,
+}
+
+impl Group {
+    /// The committed offset; 0 while there is none.
+    pub(crate) fn committed(&self) -> Result<u64> {
+        let committed = self
+            .asked
+            .committed_offsets(self.partition.clone(), PATIENCE)?;
+        let offset = committed
+            .elements()
+            .first()
+            .and_then(|partition| partition.offset().to_raw());
+        // Without a commit the number is negative.
+        Ok(offset
+            .and_then(|offset| u64::try_from(offset).ok())
+            .unwrap_or(0))
     }
 }
 

@@ -6,13 +6,15 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use longshore_kit::servers::Kafka;
+use serde_json::Value;
 
 use crate::cells::{self, Cell, Kind};
-use crate::meter::{Meter, Used};
+use crate::meter::{Meter, Parties, Used};
 use crate::report;
 use crate::system::System;
+use crate::tables::{Before, Database};
 use crate::topics::{Content, Topics};
 
 /// A round may take this long; the slowest first round of a cold JVM takes a fifth of it.
@@ -28,10 +30,26 @@ pub(crate) struct Rounds {
     pub(crate) void: u32,
 }
 
+/// What both systems work with.
+pub(crate) struct Stage<'a> {
+    pub(crate) kafka: &'a Kafka,
+    pub(crate) topics: Topics,
+    pub(crate) database: Option<&'a Database>,
+}
+
+impl Stage<'_> {
+    fn database(&self) -> Result<&Database> {
+        self.database.context("no database was started")
+    }
+}
+
 /// Runs a cell and prints it; the number of void figures.
-pub(crate) fn run(cell: &Cell, systems: &mut [System], kafka: &Kafka, rounds: u32) -> Result<u32> {
-    let topics = Topics::new(&kafka.bootstrap())?;
-    let expected = Expected::of(cell, &topics)?;
+pub(crate) fn run(cell: &Cell, systems: &[System], stage: &Stage<'_>, rounds: u32) -> Result<u32> {
+    let expected = Expected::of(cell, &stage.topics)?;
+    let systems: Vec<&System> = systems
+        .iter()
+        .filter(|system| system.is_longshore() || cell.kind.has_peer())
+        .collect();
     let mut all: Vec<Rounds> = systems
         .iter()
         .map(|system| Rounds {
@@ -50,25 +68,13 @@ pub(crate) fn run(cell: &Cell, systems: &mut [System], kafka: &Kafka, rounds: u3
     };
     for (system, rounds) in systems.iter().zip(&mut all) {
         for round in 0..warm(system) {
-            let (_, equal) = one(
-                cell,
-                system,
-                kafka,
-                (&topics, &expected),
-                &format!("w{round}"),
-            )?;
+            let (_, equal) = one(cell, system, stage, &expected, &format!("w{round}"))?;
             rounds.void += u32::from(!equal);
         }
     }
     for round in 1..=rounds {
         for (system, rounds) in systems.iter().zip(&mut all) {
-            let (used, equal) = one(
-                cell,
-                system,
-                kafka,
-                (&topics, &expected),
-                &round.to_string(),
-            )?;
+            let (used, equal) = one(cell, system, stage, &expected, &round.to_string())?;
             rounds.void += u32::from(!equal);
             rounds.used.push(used);
         }
@@ -81,62 +87,102 @@ pub(crate) fn run(cell: &Cell, systems: &mut [System], kafka: &Kafka, rounds: u3
 fn one(
     cell: &Cell,
     system: &System,
-    kafka: &Kafka,
-    (topics, expected): (&Topics, &Expected),
+    stage: &Stage<'_>,
+    expected: &Expected,
     round: &str,
 ) -> Result<(Used, bool)> {
     let dir = tempfile::Builder::new()
         .prefix("longshore-bench-")
         .tempdir()?;
     let output = dir.path().join("out");
-    let short = if system.is_longshore() {
-        "longshore"
-    } else {
-        "connect"
-    };
-    let name = format!(
-        "{}-{short}-{round}-{}",
-        cell.workload.to_lowercase(),
-        dir.path()
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default()
-            .trim_start_matches("longshore-bench-")
-            .to_lowercase()
-    );
-    let (config, topic) = match &cell.kind {
-        Kind::Mirror { topic } => {
-            cells::mirror(system.is_longshore(), &kafka.bootstrap(), topic, &name)
-        }
-        Kind::Sink { topic, json } => (
-            cells::sink(topic, &output.to_string_lossy(), *json),
-            String::new(),
-        ),
-        Kind::Source { file } => (cells::source(&file.to_string_lossy(), &name), name.clone()),
-    };
+    let name = name_of(cell, system, dir.path(), round);
+    let topics = &stage.topics;
+    let (config, topic) = connector(cell, system, stage, &name, &output)?;
     if !topic.is_empty() {
         topics.create(&topic)?;
     }
+    match cell.kind {
+        Kind::Table { before, .. } => stage.database()?.prepare(before)?,
+        Kind::Rows => stage.database()?.prepare(Before::Rows)?,
+        Kind::Mirror { .. } | Kind::Sink { .. } | Kind::Source { .. } => {}
+    }
     system.create_stopped(&name, &config)?;
-    let meter = Meter::start(system.pid, kafka.pid())?;
+    let meter = Meter::start(Parties {
+        worker: system.pid,
+        broker: stage.kafka.pid(),
+        database: stage.database.map(Database::pid),
+    })?;
     system.resume(&name)?;
     let mut lines = Lines::of(&output);
-    wait(system, &name, cell.records, || {
-        if topic.is_empty() {
-            lines.count()
-        } else {
-            topics.end(&topic)
-        }
+    let read = match cell.kind {
+        Kind::Table { topic, .. } => topic,
+        _ => "",
+    };
+    // A query would be work of the database; what the group has committed costs it nothing.
+    let group = topics.group(&format!("connect-{name}"), read)?;
+    wait(system, &name, cell.records, || match cell.kind {
+        Kind::Table { .. } => group.committed(),
+        Kind::Sink { .. } => lines.count(),
+        Kind::Mirror { .. } | Kind::Source { .. } | Kind::Rows => topics.end(&topic),
     })?;
     let used = meter.stop()?;
     system.check_alive(&name)?;
     // A stop in between lets the sink write what it still holds, and shows records too many.
     system.delete(&name)?;
-    let equal = equal(cell, system, topics, (&topic, &output), expected)?;
+    let equal = equal(cell, system, stage, (&topic, &output), expected)?;
     if !topic.is_empty() {
         topics.delete(&topic)?;
     }
     Ok((used, equal))
+}
+
+/// A connector's name that no other round has.
+fn name_of(cell: &Cell, system: &System, dir: &Path, round: &str) -> String {
+    let short = if system.is_longshore() {
+        "longshore"
+    } else {
+        "connect"
+    };
+    format!(
+        "{}-{short}-{round}-{}",
+        cell.workload.to_lowercase(),
+        dir.file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .trim_start_matches("longshore-bench-")
+            .to_lowercase()
+    )
+}
+
+/// A round's configuration, and the topic that it writes; no name where it writes none.
+fn connector(
+    cell: &Cell,
+    system: &System,
+    stage: &Stage<'_>,
+    name: &str,
+    output: &Path,
+) -> Result<(Value, String)> {
+    Ok(match &cell.kind {
+        Kind::Mirror { topic } => {
+            let bootstrap = stage.kafka.bootstrap();
+            cells::mirror(system.is_longshore(), &bootstrap, topic, name)
+        }
+        Kind::Sink { topic, json } => (
+            cells::sink(topic, &output.to_string_lossy(), *json),
+            String::new(),
+        ),
+        Kind::Source { file } => (
+            cells::source(&file.to_string_lossy(), name),
+            name.to_owned(),
+        ),
+        Kind::Table { topic, upsert, .. } => (
+            stage
+                .database()?
+                .sink(system.is_longshore(), topic, *upsert),
+            String::new(),
+        ),
+        Kind::Rows => stage.database()?.source(name),
+    })
 }
 
 /// Waits until `moved` says that all records have arrived.
@@ -171,6 +217,8 @@ fn wait(
 enum Expected {
     Topic(Content),
     Lines(u64),
+    /// The database knows it.
+    Rows,
 }
 
 impl Expected {
@@ -179,6 +227,7 @@ impl Expected {
             Kind::Mirror { topic } => Self::Topic(topics.content(topic)?),
             Kind::Sink { topic, .. } => Self::Lines(hash_of_values(topics, topic)?.1),
             Kind::Source { file } => Self::Lines(hash_of(file)?),
+            Kind::Table { .. } | Kind::Rows => Self::Rows,
         })
     }
 }
@@ -186,11 +235,11 @@ impl Expected {
 fn equal(
     cell: &Cell,
     system: &System,
-    topics: &Topics,
-    output: (&str, &Path),
+    stage: &Stage<'_>,
+    (topic, file): (&str, &Path),
     expected: &Expected,
 ) -> Result<bool> {
-    let (topic, file) = output;
+    let topics = &stage.topics;
     let (what, equal) = match (&cell.kind, expected) {
         (_, Expected::Topic(content)) => ("topic", topics.content(topic)? == *content),
         (Kind::Source { .. }, Expected::Lines(hash)) => (
@@ -201,6 +250,8 @@ fn equal(
         (Kind::Sink { json: true, .. }, _) if !system.is_longshore() => {
             ("file", Lines::of(file).count()? == cell.records)
         }
+        (Kind::Rows, _) => ("topic", stage.database()?.all_in(topics, topic)?),
+        (_, Expected::Rows) => ("table", stage.database()?.holds_all()?),
         (_, Expected::Lines(hash)) => ("file", hash_of(file)? == *hash),
     };
     if !equal {

@@ -56,12 +56,27 @@ impl Ids {
             .as_u64()
             .filter(|id| (1..=ID_MAX).contains(id))
             .with_context(|| format!("no id: {value}"))?;
+        self.add(id)
+    }
+
+    /// Counts an id.
+    pub fn add(&mut self, id: u64) -> Result<()> {
+        ensure!((1..=ID_MAX).contains(&id), "no id: {id}");
         let index = usize::try_from(id - 1)?;
         if self.seen.len() <= index {
             self.seen.resize(index + 1, 0);
         }
         self.seen[index] += 1;
         Ok(())
+    }
+
+    /// How often this id was seen.
+    pub fn sightings(&self, id: u64) -> u32 {
+        let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+        index
+            .and_then(|index| self.seen.get(index))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The highest id.

@@ -8,6 +8,7 @@ mod drain;
 pub mod files;
 pub mod ids;
 pub mod points;
+pub mod postgres;
 pub mod quickstart;
 mod topic;
 mod worker;

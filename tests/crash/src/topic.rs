@@ -15,6 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The ids of all records from the beginning to where the topic ends now; none when there is no such topic.
 /// A record is JSON with an `id`, perhaps after a `!` that keeps it from being JSON.
 pub(crate) fn ids_of_topic(bootstrap: &str, topic: &str) -> Result<Ids> {
+    let mut ids = Ids::default();
+    each_value(bootstrap, topic, |value| {
+        ids.add_json(value.strip_prefix(b"!").unwrap_or(value))
+    })?;
+    Ok(ids)
+}
+
+/// Hands out the value of every committed record from the beginning to where the topic ends now.
+pub(crate) fn each_value(
+    bootstrap: &str,
+    topic: &str,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "crash-reader")
@@ -34,14 +47,12 @@ pub(crate) fn ids_of_topic(bootstrap: &str, topic: &str) -> Result<Ids> {
         list.add_partition_offset(topic, *partition, Offset::Beginning)?;
     }
     consumer.assign(&list)?;
-    let mut ids = Ids::default();
     let mut ended = 0;
     let mut heard = Instant::now();
     while ended < partitions.len() {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
-                let value = message.payload().unwrap_or_default();
-                ids.add_json(value.strip_prefix(b"!").unwrap_or(value))?;
+                take(message.payload().unwrap_or_default())?;
                 heard = Instant::now();
             }
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,
@@ -52,5 +63,5 @@ pub(crate) fn ids_of_topic(bootstrap: &str, topic: &str) -> Result<Ids> {
             None => {}
         }
     }
-    Ok(ids)
+    Ok(())
 }

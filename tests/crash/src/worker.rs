@@ -221,6 +221,16 @@ impl Worker {
         self.process.kill()
     }
 
+    /// SIGSTOP: it stands still, and its connections stay open.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.process.signal(Signal::Stop)
+    }
+
+    /// SIGCONT: it goes on as if no time had passed.
+    pub fn thaw(&mut self) -> Result<()> {
+        self.process.signal(Signal::Continue)
+    }
+
     /// SIGTERM, and an end in order: within a minute, with exit code 0.
     pub fn stop(self) -> Result<()> {
         self.end(Signal::Terminate)

@@ -32,13 +32,14 @@ enum Task {
     Tidy,
     /// Every suite, on the embedded broker and on a real Apache Kafka; installs what is missing where it may.
     Test,
-    /// The long, counted proofs: `prove quickstart --kills 20`, `prove files --bytes 1000000000`.
+    /// The long, counted proofs: `prove quickstart --kills 20`, `prove files --bytes 1000000000`, `prove postgres --rows 1000000 --kills 30`
+    /// (or `--late-commits`, `--zombie`, `--outage`).
     Prove {
         /// What to prove, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<String>,
     },
-    /// Workloads beside Kafka Connect: `bench W1 W2 W2b start idle`.
+    /// Workloads beside Kafka Connect: `bench W1 W2 W2b W5 W5s start idle`.
     Bench {
         /// Workloads and options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]

@@ -43,8 +43,8 @@ const BUILD: [Need; 5] = [
     },
 ];
 
-/// What an Apache Kafka beside the tests takes. Java before Maven, whose package would bring another one.
-const SERVERS: [Need; 2] = [
+/// What an Apache Kafka and a Postgres beside the tests take. Java before Maven, whose package would bring another one.
+const SERVERS: [Need; 3] = [
     Need {
         what: "Java 17 or later",
         probe: &["java", "-version"],
@@ -55,6 +55,15 @@ const SERVERS: [Need; 2] = [
         probe: &["mvn", "--version"],
         package: "maven",
     },
+    Need {
+        what: "a Postgres server",
+        probe: &[
+            "sh",
+            "-c",
+            "ls ${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}/initdb",
+        ],
+        package: "postgresql-15",
+    },
 ];
 
 /// Makes the machine ready to build.
@@ -62,7 +71,7 @@ pub(crate) fn ready_to_build() -> Result<()> {
     provide(&BUILD.iter().collect::<Vec<_>>())
 }
 
-/// Makes the machine ready to build, and to run an Apache Kafka.
+/// Makes the machine ready to build, and to run an Apache Kafka and a Postgres.
 pub(crate) fn ready() -> Result<()> {
     provide(&BUILD.iter().chain(&SERVERS).collect::<Vec<_>>())
 }

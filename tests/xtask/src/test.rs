@@ -17,14 +17,17 @@ use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 6] = [
+const ON_KAFKA: [(&str, Option<&str>); 7] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
     ("longshore-mirror", None),
     ("longshore-crash-tests", Some("quickstart")),
     ("longshore-crash-tests", Some("points")),
     ("longshore-crash-tests", Some("files")),
+    ("longshore-crash-tests", Some("postgres")),
 ];
+/// Suites that start the Apache Kafka that they need: running them on another changes nothing.
+const OWN_KAFKA: [(&str, &str); 1] = [("longshore-kafka", "secured")];
 
 /// One executable of `cargo test`.
 pub(crate) struct Suite {
@@ -88,9 +91,11 @@ pub(crate) fn test() -> Result<()> {
 }
 
 fn on_kafka(suite: &Suite) -> bool {
-    ON_KAFKA
-        .iter()
-        .any(|(package, target)| is(suite, package, *target))
+    let own = |(package, target): &(&str, &str)| is(suite, package, Some(target));
+    !OWN_KAFKA.iter().any(own)
+        && ON_KAFKA
+            .iter()
+            .any(|(package, target)| is(suite, package, *target))
 }
 
 fn is(suite: &Suite, package: &str, target: Option<&str>) -> bool {

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
-use longshore_sdk::config::{Flat, looks_secret};
+use longshore_engine::providers::hide_inside;
+use longshore_sdk::config::{Flat, info::HIDDEN, looks_secret};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ enum Change {
 
 /// Shows what `apply` would do. True if it would do something.
 pub(crate) async fn plan(files: &[PathBuf], remote: &Remote) -> Result<bool> {
-    let changes = changes(files, &Rest::at(&remote.url)?).await?;
+    let changes = changes(files, &Rest::of(remote)?).await?;
     if remote.json {
         screen::json(&Value::Array(
             changes
@@ -41,7 +42,7 @@ pub(crate) async fn plan(files: &[PathBuf], remote: &Remote) -> Result<bool> {
 
 /// Creates and updates connectors until they are as the files say; goes on after a refused one and fails at the end.
 pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
-    let rest = Rest::at(&remote.url)?;
+    let rest = Rest::of(remote)?;
     let mut refused = 0;
     let mut done = Vec::new();
     for (name, change) in changes(files, &rest).await? {
@@ -96,13 +97,31 @@ async fn changes(files: &[PathBuf], rest: &Rest) -> Result<Vec<(String, Change)>
             changes.push((name, Change::Create(config)));
             continue;
         };
-        let before: Flat = serde_json::from_value(entry["info"]["config"].clone())
+        let mut before: Flat = serde_json::from_value(entry["info"]["config"].clone())
             .with_context(|| format!("the worker's config of {name} is no flat map"))?;
+        not_shown(&name, &mut before, &config);
         if before != config {
             changes.push((name, Change::Update { config, before }));
         }
     }
     Ok(changes)
+}
+
+/// Takes values that the caller's role does not show for equal to the file's: they cannot be compared.
+fn not_shown(name: &str, before: &mut Flat, config: &Flat) {
+    let mut hidden = 0;
+    for (key, value) in before.iter_mut() {
+        if let Some(wanted) = config.get(key)
+            && value.contains(HIDDEN)
+            && !wanted.contains(HIDDEN)
+        {
+            value.clone_from(wanted);
+            hidden += 1;
+        }
+    }
+    if hidden > 0 {
+        eprintln!("{name}: {hidden} values are hidden from this role and were not compared");
+    }
 }
 
 /// Keys that differ, with the old and the new value; secrets hidden (I8).
@@ -123,9 +142,10 @@ fn differences(before: &Flat, after: &Flat) -> Vec<(String, Option<String>, Opti
 fn shown(key: &str, value: Option<&String>) -> Option<String> {
     value.map(|value| {
         if looks_secret(key) {
-            "[hidden]".to_owned()
+            HIDDEN.to_owned()
         } else {
-            value.clone()
+            // A URL may hold a password.
+            hide_inside(value)
         }
     })
 }

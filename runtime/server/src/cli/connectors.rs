@@ -15,7 +15,7 @@ pub(crate) async fn run(action: ConnectorAction) -> Result<()> {
     match action {
         ConnectorAction::List { remote } => list(&remote).await,
         ConnectorAction::Get { name, remote } => {
-            let info = Rest::at(&remote.url)?
+            let info = Rest::of(&remote)?
                 .get(&format!("/connectors/{}", segment(&name)))
                 .await?;
             screen::json(&info);
@@ -82,7 +82,7 @@ pub(crate) async fn run(action: ConnectorAction) -> Result<()> {
 }
 
 async fn list(remote: &Remote) -> Result<()> {
-    let names = Rest::at(&remote.url)?.get("/connectors").await?;
+    let names = Rest::of(remote)?.get("/connectors").await?;
     if remote.json {
         screen::json(&names);
     } else {
@@ -114,7 +114,7 @@ async fn create(file: &Path, remote: &Remote) -> Result<()> {
             file.display()
         )
     })?;
-    let answer = Rest::at(&remote.url)?
+    let answer = Rest::of(remote)?
         .call(Method::POST, "/connectors", Some(&body))
         .await?;
     let info = answer.body.unwrap_or_default();
@@ -130,7 +130,7 @@ async fn create(file: &Path, remote: &Remote) -> Result<()> {
 }
 
 async fn change(remote: &Remote, method: Method, name: &str, path: &str, done: &str) -> Result<()> {
-    let answer = Rest::at(&remote.url)?
+    let answer = Rest::of(remote)?
         .call(
             method,
             &format!("/connectors/{}{path}", segment(name)),
@@ -151,7 +151,7 @@ async fn change(remote: &Remote, method: Method, name: &str, path: &str, done: &
 
 /// Lists plugins.
 pub(crate) async fn plugins(connectors_only: bool, remote: &Remote) -> Result<()> {
-    let plugins = Rest::at(&remote.url)?
+    let plugins = Rest::of(remote)?
         .get(&format!(
             "/connector-plugins?connectorsOnly={connectors_only}"
         ))

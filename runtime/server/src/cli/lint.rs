@@ -5,7 +5,10 @@ use crate::{
     bundle,
     settings::{self, Located, Section, Settings, WorkerSettings},
 };
-use longshore_engine::validate::{self, Overrides};
+use longshore_engine::{
+    providers::{Placeholders, scrub},
+    validate::{self, Overrides},
+};
 use longshore_sdk::config::{Flat, UnknownKeys};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -44,10 +47,12 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     let mut converters = Flat::new();
     let mut unknown = UnknownKeys::Refuse;
     let mut overrides = Overrides::default();
+    let mut placeholders = Placeholders::none();
     match WorkerSettings::read_offline(section) {
         Ok((worker, notes)) => {
             warnings.extend(notes);
             overrides = worker.overrides();
+            placeholders = worker.placeholders.clone();
             converters = worker.converters();
             unknown = worker.unknown_keys();
         }
@@ -56,7 +61,9 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     let registry = bundle::registry();
     let judge = |config: &Flat| {
         let report = validate::check(config, &registry, &converters, unknown, &overrides);
-        (report.findings, report.warnings)
+        let mut warnings = report.warnings;
+        warnings.extend(placeholders.undeclared(config));
+        (report.findings, warnings)
     };
     let (wrong, odd) = settings::lint(settings.connectors.values(), judge);
     errors.extend(wrong);
@@ -67,6 +74,9 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
 /// Prints findings to standard error, a line each.
 pub(crate) fn print(found: &[Located], warnings: bool) {
     for one in found {
+        // I8: not that one should hold a secret.
+        let one = one.to_string();
+        let one = scrub(&one);
         if warnings {
             eprintln!("warning: {one}");
         } else {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Shows all connectors, or one with its tasks' traces.
 pub(crate) async fn run(name: Option<&str>, remote: &Remote) -> Result<()> {
-    let rest = Rest::at(&remote.url)?;
+    let rest = Rest::of(remote)?;
     let all = match name {
         Some(name) => {
             json!({ name: { "status": rest.get(&format!("/connectors/{}/status", segment(name))).await? } })

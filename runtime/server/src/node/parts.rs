@@ -1,6 +1,9 @@
 //! What a worker is given: clients, logs, membership, and what it is told.
 
-use crate::settings::{RestartPolicy, Store, WorkerSettings};
+use crate::{
+    rest,
+    settings::{RestartPolicy, Store, WorkerSettings},
+};
 use anyhow::{Context, Result};
 use longshore_engine::{
     ports::{KeyedLog, Membership, bus::SharedBus},
@@ -126,6 +129,7 @@ pub(super) fn told(settings: &WorkerSettings, worker_id: String) -> worker::Work
     worker::WorkerSettings {
         worker_id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: rest::COMMIT.to_owned(),
         group_id: settings.group_id.clone(),
         converters: settings.converters(),
         commit_interval: settings.offset_flush_interval(),

@@ -2,29 +2,39 @@
 
 use super::{
     Door,
+    access::{Identity, Peer},
     answer::{Failure, json_answer, ok},
+    audit::Subject,
+    mask::Mask,
     request::{JsonBody, flat, object, patch, shape},
 };
 use crate::cli::client::segment;
 use axum::{
+    Extension,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use longshore_engine::control::{Control, ControlErrorKind, TargetState};
+use longshore_sdk::config::info::HIDDEN;
 use serde_json::{Map, Value, json};
 
 type Answer = Result<Response, Failure>;
 
-pub(crate) async fn list(State(door): State<Door>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn list(
+    State(door): State<Door>,
+    Extension(identity): Extension<Identity>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let control = door.control()?;
     let expand: Vec<String> = values(query.as_deref(), "expand");
     if expand.is_empty() {
         return Ok(ok(&control.connectors()));
     }
     let mut all = Map::new();
+    let mut mask = Mask::of(&identity, control);
     for name in control.connectors() {
-        if let Some(entry) = expanded(control, &name, &expand) {
+        if let Some(entry) = expanded(control, &mut mask, &name, &expand) {
             all.insert(name, entry);
         }
     }
@@ -32,11 +42,16 @@ pub(crate) async fn list(State(door): State<Door>, RawQuery(query): RawQuery) ->
 }
 
 /// One connector's part of an expanded list; `None` = it was deleted meanwhile.
-fn expanded(control: &Control, name: &str, expand: &[String]) -> Option<Value> {
+fn expanded(
+    control: &Control,
+    mask: &mut Mask<'_>,
+    name: &str,
+    expand: &[String],
+) -> Option<Value> {
     let mut entry = Map::new();
     for what in expand {
         match what.as_str() {
-            "info" => entry.insert("info".into(), json!(control.info(name).ok()?)),
+            "info" => entry.insert("info".into(), json!(mask.info(control.info(name).ok()?))),
             "status" => entry.insert("status".into(), json!(control.status(name).ok()?)),
             _ => None,
         };
@@ -46,6 +61,8 @@ fn expanded(control: &Control, name: &str, expand: &[String]) -> Option<Value> {
 
 pub(crate) async fn create(
     State(door): State<Door>,
+    Extension(subject): Extension<Subject>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Answer {
@@ -70,9 +87,11 @@ pub(crate) async fn create(
             return Err(Failure::bad_request(message).at("$.name"));
         }
     };
+    subject.is(name.trim());
+    whole(config.iter())?;
     let initial = initial_state(fields.get("initial_state"))?;
     let info = control.create(&name, config, initial).await?;
-    let place = location(&headers, &info.name);
+    let place = location(peer.as_deref(), &headers, &info.name);
     Ok(with_location(
         json_answer(StatusCode::CREATED, &info),
         place,
@@ -94,12 +113,16 @@ fn initial_state(value: Option<&Value>) -> Result<TargetState, Failure> {
 }
 
 /// Where a connector is, built from the request's Host as the reference does.
-fn location(headers: &HeaderMap, name: &str) -> String {
+fn location(peer: Option<&Peer>, headers: &HeaderMap, name: &str) -> String {
     let host = headers
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("127.0.0.1:8083");
-    format!("http://{host}/connectors/{}", segment(name))
+    let scheme = match peer {
+        Some(peer) if peer.https => "https",
+        _ => "http",
+    };
+    format!("{scheme}://{host}/connectors/{}", segment(name))
 }
 
 fn with_location(mut response: Response, location: String) -> Response {
@@ -109,17 +132,30 @@ fn with_location(mut response: Response, location: String) -> Response {
     response
 }
 
-pub(crate) async fn info(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    Ok(ok(&door.control()?.info(&name)?))
+pub(crate) async fn info(
+    State(door): State<Door>,
+    Extension(identity): Extension<Identity>,
+    Path(name): Path<String>,
+) -> Answer {
+    let control = door.control()?;
+    let info = control.info(&name)?;
+    Ok(ok(&Mask::of(&identity, control).info(info)))
 }
 
-pub(crate) async fn config(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    Ok(ok(&door.control()?.config(&name)?))
+pub(crate) async fn config(
+    State(door): State<Door>,
+    Extension(identity): Extension<Identity>,
+    Path(name): Path<String>,
+) -> Answer {
+    let control = door.control()?;
+    let config = control.config(&name)?;
+    Ok(ok(&Mask::of(&identity, control).config(config)))
 }
 
 pub(crate) async fn put_config(
     State(door): State<Door>,
     Path(name): Path<String>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Answer {
@@ -132,9 +168,11 @@ pub(crate) async fn put_config(
     {
         fields.shift_remove("name");
     }
-    let stored = door.control()?.put_config(&name, flat(&body, "$")?).await?;
+    let config = flat(&body, "$")?;
+    whole(config.iter())?;
+    let stored = door.control()?.put_config(&name, config).await?;
     if stored.created {
-        let place = location(&headers, &stored.info.name);
+        let place = location(peer.as_deref(), &headers, &stored.info.name);
         return Ok(with_location(
             json_answer(StatusCode::CREATED, &stored.info),
             place,
@@ -148,10 +186,24 @@ pub(crate) async fn patch_config(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Answer {
-    Ok(ok(&door
-        .control()?
-        .patch_config(&name, patch(&body)?)
-        .await?))
+    let changes = patch(&body)?;
+    whole(
+        changes
+            .iter()
+            .filter_map(|(key, value)| Some((key, value.as_ref()?))),
+    )?;
+    Ok(ok(&door.control()?.patch_config(&name, changes).await?))
+}
+
+/// Refuses what stands for a secret in answers: stored, it would take the secret's place.
+fn whole<'a>(mut entries: impl Iterator<Item = (&'a String, &'a String)>) -> Result<(), Failure> {
+    let Some((key, _)) = entries.find(|(_, value)| *value == HIDDEN) else {
+        return Ok(());
+    };
+    let message = format!(
+        "The value of {key} is {HIDDEN}, which stands for a secret that was not shown: read the config with the role admin, or give the secret."
+    );
+    Err(Failure::bad_request(message).at(key))
 }
 
 pub(crate) async fn delete(State(door): State<Door>, Path(name): Path<String>) -> Answer {
@@ -205,8 +257,14 @@ pub(crate) async fn restart(
     }
 }
 
-pub(crate) async fn tasks(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    Ok(ok(&door.control()?.tasks(&name)?))
+pub(crate) async fn tasks(
+    State(door): State<Door>,
+    Extension(identity): Extension<Identity>,
+    Path(name): Path<String>,
+) -> Answer {
+    let control = door.control()?;
+    let (config, tasks) = (control.config(&name)?, control.tasks(&name)?);
+    Ok(ok(&Mask::of(&identity, control).tasks(&config, tasks)))
 }
 
 pub(crate) async fn task_status(
@@ -267,7 +325,7 @@ pub(crate) fn values(query: Option<&str>, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

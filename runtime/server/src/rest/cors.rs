@@ -39,6 +39,10 @@ impl Cors {
             },
         }
     }
+    /// Whether the origin of a request may call.
+    pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
+        self.allowed(headers).is_some()
+    }
     /// The origin of a request, if it may call.
     fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
@@ -66,7 +70,8 @@ pub(crate) async fn cors(State(cors): State<Cors>, request: Request, next: Next)
         if let Ok(methods) = HeaderValue::try_from(&cors.methods) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
-        let asked = HeaderValue::from_static("Content-Type,Accept,Origin,X-Requested-With");
+        let asked =
+            HeaderValue::from_static("Authorization,Content-Type,Accept,Origin,X-Requested-With");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
         headers.insert(
             header::ACCESS_CONTROL_MAX_AGE,

@@ -19,13 +19,19 @@ type Answer = Result<Response, Failure>;
 /// The version of the Kafka Connect REST API that is answered for; tools choose features by it.
 pub(crate) const API_VERSION: &str = "4.1.0";
 
+/// The commit of this build. Who builds says it: a source archive has no git to ask.
+pub(crate) const COMMIT: &str = match option_env!("LONGSHORE_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 pub(crate) async fn server(State(door): State<Door>) -> Answer {
     match door.opened() {
         Some(control) => Ok(ok(&control.server_info().await)),
         // The API answers before the broker has told its id.
         None => Ok(ok(&json!({
             "version": API_VERSION,
-            "commit": "",
+            "commit": COMMIT,
             "kafka_cluster_id": "",
             "x": { "longshore": env!("CARGO_PKG_VERSION") },
         }))),

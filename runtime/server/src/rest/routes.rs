@@ -1,82 +1,142 @@
 //! Which path leads where, and what holds for all of them.
 
-use super::{Cors, Door, answer::Failure, connectors, cors::cors, offsets, plugins};
+use super::{
+    Browsers, Cors, Door,
+    access::{Need, Role, Route, Routes},
+    answer::Failure,
+    auth::Auth,
+    browser::browsers,
+    connectors,
+    cors::cors,
+    gate::{Gate, gate},
+    offsets, plugins,
+};
 use crate::exposition;
 use axum::{
     Router,
     extract::Request,
+    handler::Handler,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{MethodFilter, on},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tower::{Layer, util::MapRequestLayer};
 
 /// A request that takes longer is answered 500; what it asked for may still be carried out.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(90);
 
-/// All routes of the API.
-pub(crate) fn routes(door: Door, origins: Cors) -> Router {
-    let metrics = Router::new()
-        .route("/metrics", get(exposition::metrics))
-        .with_state(door.metrics.clone());
-    let api = Router::new()
-        .route("/", get(plugins::server))
-        .route("/health", get(plugins::health))
-        .route(
-            "/connectors",
-            get(connectors::list).post(connectors::create),
-        )
-        .route(
-            "/connectors/{name}",
-            get(connectors::info).delete(connectors::delete),
-        )
-        .route(
-            "/connectors/{name}/config",
-            get(connectors::config)
-                .put(connectors::put_config)
-                .patch(connectors::patch_config),
-        )
-        .route("/connectors/{name}/status", get(connectors::status))
-        .route("/connectors/{name}/pause", put(connectors::pause))
-        .route("/connectors/{name}/resume", put(connectors::resume))
-        .route("/connectors/{name}/stop", put(connectors::stop))
-        .route("/connectors/{name}/restart", post(connectors::restart))
-        .route("/connectors/{name}/tasks", get(connectors::tasks))
-        .route(
-            "/connectors/{name}/tasks/{task}/status",
-            get(connectors::task_status),
-        )
-        .route(
-            "/connectors/{name}/tasks/{task}/restart",
-            post(connectors::restart_task),
-        )
-        .route("/connectors/{name}/topics", get(connectors::topics))
-        .route(
-            "/connectors/{name}/topics/reset",
-            put(connectors::topics_reset),
-        )
-        .route(
-            "/connectors/{name}/offsets",
-            get(offsets::list)
-                .patch(offsets::alter)
-                .delete(offsets::reset),
-        )
-        .route("/connector-plugins", get(plugins::list))
-        .route("/connector-plugins/{plugin}/config", get(plugins::config))
-        .route(
-            "/connector-plugins/{plugin}/config/validate",
-            put(plugins::validate),
-        )
+/// The routes of the API, and what stands before them.
+pub(crate) fn routes(door: Door, auth: Arc<Auth>, origins: Cors, browsers_of: Browsers) -> Router {
+    let (api, list) = table();
+    let gate_of = Gate {
+        auth,
+        routes: list,
+        audit: Arc::default(),
+    };
+    let api = api
         .with_state(door)
-        .merge(metrics)
         .fallback(async || Failure::plain(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Failure::plain(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(from_fn_with_state(gate_of, gate))
         .layer(from_fn(guard))
+        .layer(from_fn_with_state(browsers_of, browsers))
         .layer(from_fn_with_state(origins, cors));
     // Paths are mended before routing: a layer of the inner router would come too late.
     Router::new().fallback_service(MapRequestLayer::new(without_trailing_slash).layer(api))
+}
+
+const READ: Need = Need::Role(Role::Read);
+const OPERATE: Need = Need::Role(Role::Operate);
+const ADMIN: Need = Need::Role(Role::Admin);
+
+/// Every route with what it needs: one that is not in this table is not served.
+pub(super) fn table() -> (Router<Door>, Routes) {
+    use connectors as c;
+    const GET: Method = Method::GET;
+    const PUT: Method = Method::PUT;
+    const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    let table = Table::default()
+        .at(GET, "/", READ, plugins::server)
+        // For probes, which have no credentials; it tells no more than whether the worker is well.
+        .at(GET, "/health", Need::Nothing, plugins::health)
+        .at(GET, "/metrics", READ, exposition::metrics)
+        .at(GET, "/connectors", READ, c::list)
+        .at(POST, "/connectors", ADMIN, c::create)
+        .at(GET, "/connectors/{name}", READ, c::info)
+        .at(DELETE, "/connectors/{name}", ADMIN, c::delete)
+        .at(GET, "/connectors/{name}/config", READ, c::config)
+        .at(PUT, "/connectors/{name}/config", ADMIN, c::put_config)
+        .at(PATCH, "/connectors/{name}/config", ADMIN, c::patch_config)
+        .at(GET, "/connectors/{name}/status", READ, c::status)
+        .at(PUT, "/connectors/{name}/pause", OPERATE, c::pause)
+        .at(PUT, "/connectors/{name}/resume", OPERATE, c::resume)
+        .at(PUT, "/connectors/{name}/stop", OPERATE, c::stop)
+        .at(POST, "/connectors/{name}/restart", OPERATE, c::restart)
+        .at(GET, "/connectors/{name}/tasks", READ, c::tasks)
+        .at(
+            GET,
+            "/connectors/{name}/tasks/{task}/status",
+            READ,
+            c::task_status,
+        )
+        .at(
+            POST,
+            "/connectors/{name}/tasks/{task}/restart",
+            OPERATE,
+            c::restart_task,
+        )
+        .at(GET, "/connectors/{name}/topics", READ, c::topics)
+        .at(
+            PUT,
+            "/connectors/{name}/topics/reset",
+            OPERATE,
+            c::topics_reset,
+        )
+        .at(GET, "/connectors/{name}/offsets", READ, offsets::list)
+        .at(PATCH, "/connectors/{name}/offsets", ADMIN, offsets::alter)
+        .at(DELETE, "/connectors/{name}/offsets", ADMIN, offsets::reset)
+        .at(GET, "/connector-plugins", READ, plugins::list)
+        .at(
+            GET,
+            "/connector-plugins/{plugin}/config",
+            READ,
+            plugins::config,
+        )
+        // It stores nothing, but calls whatever system the config names with whatever its placeholders stand for: no less than creating.
+        .at(
+            PUT,
+            "/connector-plugins/{plugin}/config/validate",
+            ADMIN,
+            plugins::validate,
+        );
+    (table.router, Routes(table.routes.into()))
+}
+
+/// Routes and what they need, side by side.
+#[derive(Default)]
+struct Table {
+    router: Router<Door>,
+    routes: Vec<Route>,
+}
+
+impl Table {
+    fn at<H: Handler<T, Door>, T: 'static>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        need: Need,
+        handler: H,
+    ) -> Self {
+        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+            self.router = self.router.route(path, on(filter, handler));
+            self.routes.push(Route { method, path, need });
+        }
+        self
+    }
 }
 
 fn without_trailing_slash(mut request: Request) -> Request {

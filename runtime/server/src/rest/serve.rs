@@ -1,7 +1,9 @@
 //! The HTTP server: connections, their limits and their end.
 
+use super::{Tls, access::Peer};
 use anyhow::{Context, Result};
-use axum::Router;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::{Router, extract::Request};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -9,16 +11,20 @@ use hyper_util::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tower::{Layer, util::MapRequestLayer};
 
 /// Connections served at once; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 512;
 /// A client that takes longer for its request's head is cut off.
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A client that takes longer to agree on TLS is cut off.
+const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long requests in progress may take to finish when the server stops.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -29,8 +35,13 @@ pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
     })
 }
 
-/// Serves until `stop`, then lets requests in progress finish.
-pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+/// Serves until `stop`, then lets requests in progress finish. With `tls` it speaks https and nothing else.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    routes: Router,
+    stop: CancellationToken,
+) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -45,9 +56,12 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: Cancellat
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (routes, stop) = (routes.clone(), stop.clone());
+                let (tls, routes, stop) = (tls.clone(), routes.clone(), stop.clone());
                 connections.spawn(async move {
-                    connection(stream, peer, routes, stop).await;
+                    match tls {
+                        Some(tls) => secured(stream, peer, &tls, routes, stop).await,
+                        None => connection(stream, plain(peer), routes, stop).await,
+                    }
                     drop(seat);
                 });
             }
@@ -64,11 +78,65 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: Cancellat
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, routes: Router, stop: CancellationToken) {
+fn plain(address: SocketAddr) -> Peer {
+    Peer {
+        address,
+        https: false,
+        certificate: None,
+    }
+}
+
+async fn secured(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: &Tls,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    let handshake = tokio::time::timeout(HANDSHAKE_WAIT_MAX, tls.acceptor().accept(stream));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = stop.cancelled() => return,
+    };
+    let stream = match shaken {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(peer = %address, %error, "no TLS was agreed on");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(peer = %address, "TLS was not agreed on in time");
+            return;
+        }
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates.and_then(|chain| chain.first()).map(|own| {
+        let hash = digest(&SHA256, own).as_ref()[..8].to_vec();
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Arc::from(hex)
+    });
+    let peer = Peer {
+        address,
+        https: true,
+        certificate,
+    };
+    connection(stream, peer, routes, stop).await;
+}
+
+async fn connection<S>(stream: S, peer: Peer, routes: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = peer.address;
+    let known = move |mut request: Request<_>| {
+        request.extensions_mut().insert(peer.clone());
+        request
+    };
+    let service = TowerToHyperService::new(MapRequestLayer::new(known).layer(routes));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut asked = false;
     let result = loop {
@@ -81,6 +149,6 @@ async fn connection(stream: TcpStream, peer: SocketAddr, routes: Router, stop: C
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%peer, %error, "connection ended");
+        tracing::debug!(peer = %address, %error, "connection ended");
     }
 }

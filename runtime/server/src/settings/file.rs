@@ -6,7 +6,7 @@ use super::{
     yaml::{self, Content, Entry, Node},
 };
 use indexmap::IndexMap;
-use longshore_sdk::config::{Finding, Flat, holds_placeholder, nearest};
+use longshore_sdk::config::{Finding, Flat, nearest};
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc};
 
 /// How large a settings file may be.
@@ -71,27 +71,6 @@ impl Section {
                 Some(dot) => path = &path[..dot],
                 None => return &self.place,
             }
-        }
-    }
-    /// The section with every value that holds a placeholder resolved; what cannot be resolved is reported at its key.
-    pub(crate) fn resolved(
-        &self,
-        resolve: impl Fn(&str) -> Result<String, String>,
-    ) -> Result<Self, Vec<Located>> {
-        let mut resolved = self.clone();
-        let mut problems = Vec::new();
-        for (key, value) in &mut resolved.config {
-            if holds_placeholder(value) {
-                match resolve(value) {
-                    Ok(text) => *value = text,
-                    Err(problem) => problems.push(self.locate(Finding::new(key, problem))),
-                }
-            }
-        }
-        if problems.is_empty() {
-            Ok(resolved)
-        } else {
-            Err(problems)
         }
     }
     /// A finding about one of its keys, at the key's place.

@@ -1,11 +1,16 @@
 //! Addresses of the REST API.
 
 use longshore_sdk::config::Finding;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Where the REST API listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
+    /// Whether it speaks TLS.
+    pub(crate) https: bool,
     /// A name or an address, without brackets.
     pub(crate) host: String,
     /// The port; 0 is any free one.
@@ -13,21 +18,15 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Reads `http://host:port`; no host is every address, as in Kafka Connect.
-    ///
-    /// The API has no authentication, and who reaches it can read and write whatever the connectors can: without `insecure` only the
-    /// loopback is allowed.
-    pub(crate) fn parse(text: &str, insecure: bool) -> Result<Self, Finding> {
-        let wrong = |problem: String| Finding::new("listeners", problem);
-        let shape = || wrong(format!("expected http://host:port, got {text}"));
+    /// Reads `http://host:port` or `https://host:port`; no host is every address, as in Kafka Connect.
+    pub(crate) fn parse(text: &str) -> Result<Self, Finding> {
+        let shape = || {
+            let problem = format!("expected http://host:port or https://host:port, got {text}");
+            Finding::new("listeners", problem)
+        };
         let (scheme, rest) = text.split_once("://").ok_or_else(shape)?;
-        if scheme.eq_ignore_ascii_case("https") {
-            let problem = format!("https is not supported yet: {text}");
-            return Err(
-                wrong(problem).suggest("listen on the loopback, behind a proxy that does TLS")
-            );
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
+        let https = scheme.eq_ignore_ascii_case("https");
+        if !https && !scheme.eq_ignore_ascii_case("http") {
             return Err(shape());
         }
         let (host, port) = rest
@@ -43,20 +42,15 @@ impl Listener {
         if host.contains(['/', '[', ']', ' ', '@']) {
             return Err(shape());
         }
-        let listener = Self {
+        Ok(Self {
+            https,
             host: host.to_owned(),
             port,
-        };
-        if listener.is_loopback() || insecure {
-            Ok(listener)
-        } else {
-            let problem = format!(
-                "{text} can be reached from other machines, and the REST API has no authentication"
-            );
-            Err(wrong(problem).suggest(
-                "listen on 127.0.0.1, or set longshore.rest.insecure=true where the network keeps others out",
-            ))
-        }
+        })
+    }
+    /// http or https.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
     }
     /// The host that clients can connect to: an address of every interface is none.
     pub(super) fn reachable_host(&self) -> String {
@@ -66,9 +60,21 @@ impl Listener {
             _ => self.host.clone(),
         }
     }
-    fn is_loopback(&self) -> bool {
+    /// Whether only this machine reaches it.
+    pub(crate) fn is_loopback(&self) -> bool {
         let by_name = self.host.eq_ignore_ascii_case("localhost");
         by_name || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host, port) = (self.scheme(), &self.host, self.port);
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
+        }
     }
 }
 
@@ -77,27 +83,31 @@ mod tests {
     use super::Listener;
 
     #[test]
-    fn only_the_loopback_is_open_unless_asked_for() {
-        for (text, host, loopback) in [
-            ("http://127.0.0.1:8083", "127.0.0.1", true),
-            ("HTTP://localhost:0", "localhost", true),
-            ("http://[::1]:8083/", "::1", true),
-            ("http://:8083", "0.0.0.0", false),
-            ("http://0.0.0.0:8083", "0.0.0.0", false),
-            ("http://[::]:8083", "::", false),
-            ("http://connect.example:8083", "connect.example", false),
-            ("http://127.0.0.1.example:8083", "127.0.0.1.example", false),
+    fn only_some_hosts_are_this_machine() {
+        for (text, host, https, loopback) in [
+            ("http://127.0.0.1:8083", "127.0.0.1", false, true),
+            ("HTTP://localhost:0", "localhost", false, true),
+            ("http://[::1]:8083/", "::1", false, true),
+            ("https://127.0.0.1:8443", "127.0.0.1", true, true),
+            ("http://:8083", "0.0.0.0", false, false),
+            ("http://0.0.0.0:8083", "0.0.0.0", false, false),
+            ("https://[::]:8083", "::", true, false),
+            (
+                "http://connect.example:8083",
+                "connect.example",
+                false,
+                false,
+            ),
+            (
+                "http://127.0.0.1.example:8083",
+                "127.0.0.1.example",
+                false,
+                false,
+            ),
         ] {
-            let open = Listener::parse(text, true).expect(text);
-            assert_eq!(open.host, host);
-            let closed = Listener::parse(text, false);
-            assert_eq!(closed.is_ok(), loopback, "{text}");
-            if let Err(finding) = closed {
-                assert!(
-                    finding.to_string().contains("longshore.rest.insecure=true"),
-                    "{finding}"
-                );
-            }
+            let listener = Listener::parse(text).expect(text);
+            assert_eq!((listener.host.as_str(), listener.https), (host, https));
+            assert_eq!(listener.is_loopback(), loopback, "{text}");
         }
     }
 
@@ -108,12 +118,11 @@ mod tests {
             "127.0.0.1:8083",
             "http://127.0.0.1",
             "http://127.0.0.1:99999",
-            "https://127.0.0.1:8443",
             "ftp://127.0.0.1:1",
             "http://user@127.0.0.1:1",
             "",
         ] {
-            Listener::parse(text, true).expect_err(text);
+            Listener::parse(text).expect_err(text);
         }
     }
 }

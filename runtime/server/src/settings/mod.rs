@@ -13,8 +13,12 @@ mod yaml;
 
 pub(crate) use file::{Section, Settings};
 pub(crate) use lint::lint;
+pub(crate) use listener::Listener;
 pub(crate) use place::Located;
-pub(crate) use worker::{Bootstrap, RestartPolicy, Store, WorkerSettings};
+pub(crate) use worker::{
+    AuthMethod, Bootstrap, ClientAuth, HttpsKeys, RestKeys, RestartPolicy, Store, TokenAlgorithm,
+    WorkerSettings,
+};
 
 #[cfg(test)]
 mod tests;

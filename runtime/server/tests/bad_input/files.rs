@@ -104,52 +104,57 @@ async fn findings_are_also_json() {
     );
 }
 
+const FILE_PROVIDER: &str = "worker:
+  config.providers: file
+  config.providers.file.class: org.apache.kafka.common.config.provider.FileConfigProvider
+  config.providers.file.param.allowed.paths: ";
+
 /// I8: what a placeholder of the worker section stands for is used and never shown.
 #[tokio::test]
 async fn a_placeholder_of_the_worker_is_resolved_and_not_shown() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(
-        folder.path().join("secrets.properties"),
-        "port=canary-secret-7\n",
-    )
-    .expect("written");
-    std::fs::write(
-        folder.path().join("f.yaml"),
-        "worker:\n  bootstrap.servers: ${file:secrets.properties:port}\n",
-    )
-    .expect("written");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    write("secrets.properties", "port=canary-secret-7\n");
+    let bad = "  bootstrap.servers: ${file:secrets.properties:port}\n";
+    write("f.yaml", &format!("{FILE_PROVIDER}.\n{bad}"));
     for command_line in [["lint", "f.yaml"], ["worker", "f.yaml"]] {
         let output = command(folder.path(), &command_line).await;
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(
-            errors.contains("f.yaml:2:3: bootstrap.servers: "),
+            errors.contains("f.yaml:5:3: bootstrap.servers: "),
             "{errors}"
         );
-        assert!(!errors.contains("canary-secret-7"), "{errors}");
+        assert!(!errors.contains("canary-secret-7"), "I8: {errors}");
     }
-    std::fs::write(
-        folder.path().join("f.yaml"),
-        "worker:\n  group.id: ${env:LONGSHORE_NOT_SET}\n",
-    )
-    .expect("written");
+    let lost = "  group.id: ${file:secrets.properties:group}\n";
+    write("f.yaml", &format!("{FILE_PROVIDER}.\n{lost}"));
     let output = command(folder.path(), &["worker", "f.yaml"]).await;
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(
-        errors.contains("f.yaml:2:3: group.id: ") && errors.contains("LONGSHORE_NOT_SET"),
-        "{errors}"
-    );
-    // Offline it is taken on trust: it may be set where the worker runs.
+    let said = "f.yaml:5:3: group.id: its placeholder stays as text: config provider file: the file secrets.properties has no key group";
+    assert!(errors.contains(said), "{errors}");
+    // Offline it is taken on trust: it may be there where the worker runs.
     let output = command(folder.path(), &["lint", "f.yaml"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    // A declared provider reads what it is allowed to.
-    let fenced = "worker:\n  config.providers: file\n  config.providers.file.class: org.apache.kafka.common.config.provider.FileConfigProvider\n  config.providers.file.param.allowed.paths: /nowhere\n  group.id: ${file:secrets.properties:port}\n";
-    std::fs::write(folder.path().join("f.yaml"), fenced).expect("written");
+    // A declared provider reads what it is allowed to, and no other provider reads anything.
+    let declared = "f.yaml:5:3: group.id: ";
+    let out = "  group.id: ${file:secrets.properties:port}\n";
+    write("f.yaml", &format!("{FILE_PROVIDER}/nowhere\n{out}"));
     let output = command(folder.path(), &["worker", "f.yaml"]).await;
     let errors = text(&output.stderr);
     assert!(
-        errors.contains("f.yaml:5:3: group.id: ") && errors.contains("not below allowed.paths"),
+        errors.contains(declared) && errors.contains("is not below allowed.paths"),
         "{errors}"
     );
+    write("f.yaml", "worker:\n  group.id: ${env:PATH}\n");
+    for command_line in [["lint", "f.yaml"], ["worker", "f.yaml"]] {
+        let output = command(folder.path(), &command_line).await;
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let said = "f.yaml:2:3: group.id: ${env:..} stays as text: there is no config provider env";
+        assert!(errors.contains(said), "{errors}");
+    }
 }

@@ -119,7 +119,7 @@ async fn a_body_that_is_too_large_is_answered_while_it_is_still_sent() {
         "{}",
         answer.text
     );
-    let mut chunked = b"POST /connectors HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let mut chunked = b"POST /connectors HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for chunk in body.chunks(1 << 20) {
         chunked.extend(format!("{:x}\r\n", chunk.len()).bytes());
         chunked.extend(chunk);
@@ -131,7 +131,7 @@ async fn a_body_that_is_too_large_is_answered_while_it_is_still_sent() {
         answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"error_code\":413"),
         "{answer}"
     );
-    let waiting = "POST /connectors HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 50000000\r\n\r\n";
+    let waiting = "POST /connectors HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 50000000\r\n\r\n";
     let answer = exchange(&worker.url, waiting.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(worker.get("/health").await.status, 200);
@@ -215,11 +215,6 @@ async fn a_config_that_could_not_run_is_refused_by_its_key() {
                 "String must be one of: lines, ndjson",
             ),
             (sink(json!({ "file": "-" })), "file", "set file to the path"),
-            (
-                sink(json!({ "file": "${env:LONGSHORE_NOT_SET}" })),
-                "file",
-                "LONGSHORE_NOT_SET",
-            ),
             (
                 source("exactly.once.support", "required"),
                 "exactly.once.support",
@@ -343,8 +338,7 @@ async fn a_name_that_could_not_be_addressed_is_refused() {
         assert_eq!(answer.status, 201, "{name:?}: {}", answer.text);
         if name == ".." {
             // Clients take dot segments out of paths, encoded or not: only a raw request can address it.
-            let request =
-                "DELETE /connectors/%2E%2E HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            let request = "DELETE /connectors/%2E%2E HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
             let answer = exchange(&worker.url, request.as_bytes());
             assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
             continue;

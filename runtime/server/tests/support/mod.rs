@@ -183,12 +183,16 @@ impl Worker {
         Self::running(Process::start(folder, &["up", "up.yaml"])).await
     }
     /// Waits until the worker answers that it is healthy.
-    pub(crate) async fn running(mut process: Process) -> Self {
+    pub(crate) async fn running(process: Process) -> Self {
+        Self::running_for(process, Client::new()).await
+    }
+    /// The same as some client sees it: over https, or with a certificate.
+    pub(crate) async fn running_for(mut process: Process, client: Client) -> Self {
         let url = process.logged("worker started rest=").await;
         let worker = Self {
             process,
             url,
-            client: Client::new(),
+            client,
         };
         eventually("healthy", || async {
             (worker.get("/health").await.status == 200).then_some(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use longshore_crash_tests::{binary, files, points, quickstart};
+use longshore_crash_tests::{binary, files, points, postgres, quickstart};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask prove")]
@@ -45,6 +45,27 @@ enum Proof {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Kafka into Postgres under kills, and back; or one of the other modes. Starts an Apache Kafka unless KAFKA_BOOTSTRAP names one.
+    Postgres {
+        /// Rows through the topic.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Kills of a running transfer, for insert and for upsert each.
+        #[arg(long, default_value_t = 30)]
+        kills: u32,
+        /// Instead: writers whose transactions commit late and out of order, read by the source.
+        #[arg(long, group = "mode")]
+        late_commits: bool,
+        /// Instead: a worker frozen in the middle of a flush, another that takes over.
+        #[arg(long, group = "mode")]
+        zombie: bool,
+        /// Instead: Postgres restarted, and unreachable for a minute.
+        #[arg(long, group = "mode")]
+        outage: bool,
+        /// Repeats a run's random choices.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Builds the binary with its crash points and prints where it is.
     Build,
 }
@@ -78,6 +99,32 @@ fn main() -> Result<()> {
                 seed: seed.unwrap_or_else(rand::random),
             })
             .map(drop)
+        }
+        Proof::Postgres {
+            rows,
+            kills,
+            late_commits,
+            zombie,
+            outage,
+            seed,
+        } => {
+            let seed = seed.unwrap_or_else(rand::random);
+            if late_commits {
+                postgres::late_commits::prove(&postgres::late_commits::Plan::long(seed)).map(drop)
+            } else if zombie {
+                postgres::zombie::prove(&postgres::zombie::Plan::long(seed))
+            } else if outage {
+                postgres::outage::prove(&postgres::outage::Plan::long())
+            } else {
+                let plan = postgres::rows::Plan {
+                    rows,
+                    kills,
+                    step: 10_000,
+                    seed,
+                    apache: true,
+                };
+                postgres::rows::prove(&plan).map(drop)
+            }
         }
         Proof::Build => {
             println!("{}", binary::build()?.display());

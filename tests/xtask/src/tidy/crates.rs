@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 use super::{Findings, SHARED_CLIENTS};
 use crate::cargo;
@@ -21,9 +22,30 @@ pub(super) fn check(findings: &mut Findings) -> Result<()> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         directions(package, root, findings);
     }
-    let lock =
-        std::fs::read_to_string("Cargo.lock").context("Cargo.lock is part of the repository")?;
-    for (name, version) in locked(&lock) {
+    // The lock also lists what features keep out: what is built counts.
+    let tree = [
+        "tree",
+        "--workspace",
+        "--locked",
+        "--edges",
+        "all",
+        "--target",
+        "all",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ];
+    let output = cargo(tree).output()?;
+    if !output.status.success() {
+        bail!(
+            "cargo tree: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let tree = String::from_utf8(output.stdout)?;
+    let built: BTreeSet<(&str, &str)> = tree.lines().filter_map(package).collect();
+    for (name, version) in &built {
         if let Some(reason) = banned(name, version) {
             findings.error(
                 "Cargo.lock",
@@ -31,7 +53,7 @@ pub(super) fn check(findings: &mut Findings) -> Result<()> {
             );
         }
     }
-    single_rustls(&lock, findings);
+    single_rustls(&built, findings);
     Ok(())
 }
 
@@ -122,17 +144,11 @@ fn foreign(from: &str, name: &str, findings: &mut Findings) {
     }
 }
 
-/// Name and version of every package in a lock file.
-fn locked(lock: &str) -> impl Iterator<Item = (&str, &str)> {
-    lock.split("[[package]]")
-        .filter_map(|block| Some((field(block, "name")?, field(block, "version")?)))
-}
-
-fn field<'a>(block: &'a str, key: &str) -> Option<&'a str> {
-    let line = block
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))?;
-    Some(line.trim_matches('"'))
+/// Name and version in a line of `cargo tree`: `serde v1.0.0 (*)`.
+fn package(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?;
+    Some((name, words.next()?.strip_prefix('v')?))
 }
 
 fn banned(name: &str, version: &str) -> Option<&'static str> {
@@ -168,10 +184,11 @@ fn number(version: &str) -> [u64; 3] {
     std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
-fn single_rustls(lock: &str, findings: &mut Findings) {
-    let versions: Vec<&str> = locked(lock)
+fn single_rustls(built: &BTreeSet<(&str, &str)>, findings: &mut Findings) {
+    let versions: Vec<&str> = built
+        .iter()
         .filter(|(name, _)| *name == "rustls")
-        .map(|(_, version)| version)
+        .map(|(_, version)| *version)
         .collect();
     if versions.len() > 1 {
         findings.error(
@@ -212,10 +229,7 @@ mod tests {
         assert!(banned("lz4_flex", "0.11.6").is_some());
         assert!(banned("lz4_flex", "0.12.1").is_none());
         assert!(banned("wasmtime", "49.0.0").is_some());
-        let lock = "version = 4\n\n[[package]]\nname = \"rsa\"\nversion = \"0.9.1\"\n\n[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n";
-        assert_eq!(
-            locked(lock).collect::<Vec<_>>(),
-            [("rsa", "0.9.1"), ("x", "1.0.0")]
-        );
+        assert_eq!(package("rsa v0.9.1 (*)"), Some(("rsa", "0.9.1")));
+        assert_eq!(package("x feature \"std\""), None);
     }
 }

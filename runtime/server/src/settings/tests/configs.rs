@@ -43,7 +43,9 @@ fn every_file_of_configs_is_in_order() {
             let class = section.config.get("connector.class").map(String::as_str);
             class != Some("mirror") || registry.connector("mirror").is_some()
         });
-        let (errors, warnings) = check(&settings);
+        let (errors, mut warnings) = check(&settings);
+        // Secrets of the environment are not here.
+        warnings.retain(|warning| !warning.finding.problem.ends_with("is not set"));
         assert_eq!(texts(errors), [""; 0]);
         let of_yaml = settings
             .worker

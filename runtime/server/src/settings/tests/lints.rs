@@ -21,7 +21,15 @@ fn a_good_connector_passes() {
     transforms:
       mask: {type: org.apache.kafka.connect.transforms.MaskField$Value, fields: [email], predicate: orders, negate: true}
 ";
-    assert_eq!(with(lines), (vec![], vec![]));
+    let (errors, warnings) = with(lines);
+    assert_eq!(errors, [""; 0]);
+    // A provider that nobody declared gives no value.
+    assert_eq!(
+        warnings,
+        [
+            "f.yaml:11:5: longshore.format: ${env:..} stays as text: there is no config provider env (the worker's config.providers declares none)"
+        ]
+    );
 }
 
 #[test]

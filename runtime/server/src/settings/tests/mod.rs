@@ -1,6 +1,8 @@
 mod configs;
 mod files;
 mod lints;
+mod properties;
+mod providers;
 mod workers;
 
 use super::{Located, Section, Settings};

@@ -88,6 +88,7 @@ fn connects_keys_are_read() {
   connector.client.config.override.policy: none
   config.providers: file
   config.providers.file.class: org.apache.kafka.common.config.provider.FileConfigProvider
+  config.providers.file.param.allowed.paths: /
   longshore:
     unknown.keys: warn
     restart.policy: never
@@ -155,7 +156,7 @@ fn wrong_worker_settings_are_refused_where_they_stand() {
         ),
         (
             "worker:\n  listeners: http://0.0.0.0:8083\n",
-            "f.yaml:2:3: listeners: http://0.0.0.0:8083 can be reached from other machines, and the REST API has no authentication (listen on 127.0.0.1, or set longshore.rest.insecure=true where the network keeps others out)",
+            "f.yaml:2:3: listeners: http://0.0.0.0:8083 can be reached from other machines, and the REST API has no authentication (set longshore.rest.auth, listen on 127.0.0.1, or set longshore.rest.insecure=true where the network keeps others out)",
         ),
         (
             "worker:\n  listeners: []\n",
@@ -179,15 +180,51 @@ fn wrong_worker_settings_are_refused_where_they_stand() {
         ),
         (
             "worker:\n  rest.extension.classes: a.B\n",
-            "f.yaml:2:3: rest.extension.classes: not supported (Java classes do not run here: an extension that authenticates would not protect anything)",
+            "f.yaml:2:3: rest.extension.classes: not supported (Java classes do not run here. In place of BasicAuthSecurityRestExtension set longshore.rest.auth=basic and longshore.rest.auth.credentials.file, a file of the lines that `longshore auth hash NAME --role admin` makes",
         ),
         (
-            "worker:\n  listeners.https.ssl.keystore.location: /k\n",
-            "f.yaml:2:3: listeners.https.ssl.keystore.location: not supported (https is not supported yet: put a proxy that does TLS before the loopback)",
+            "worker:\n  listeners: https://127.0.0.1:0\n",
+            "f.yaml:2:3: listeners: https needs a certificate and its key (set listeners.https.ssl.keystore.location",
+        ),
+        (
+            "worker:\n  listeners: https://127.0.0.1:0\n  listeners.https.ssl:\n    keystore: {type: JKS, location: /k}\n",
+            "f.yaml:4:16: listeners.https.ssl.keystore.type: expected PEM, got JKS (openssl pkcs12",
+        ),
+        (
+            "worker:\n  listeners: https://127.0.0.1:0\n  ssl.keystore.location: /k\n  ssl.client.auth: required\n",
+            "f.yaml:4:3: ssl.client.auth: clients' certificates need ones to trust them by (set ssl.truststore.location",
+        ),
+        (
+            "worker:\n  listeners.https.ssl.keystore.lokation: /k\n",
+            "f.yaml:2:3: listeners.https.ssl.keystore.lokation: unknown key (did you mean listeners.https.ssl.keystore.location?)",
+        ),
+        (
+            "worker:\n  longshore.rest.auth: basic\n",
+            "f.yaml:2:3: longshore.rest.auth.credentials.file: required with longshore.rest.auth=basic, but missing",
+        ),
+        (
+            "worker:\n  longshore.rest.auth: kerberos\n",
+            "f.yaml:2:3: longshore.rest.auth: expected one of its names, got a string of 8 characters: kerberos (use ",
+        ),
+        (
+            "worker:\n  listeners: http://0.0.0.0:1\n  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: f\n",
+            "f.yaml:2:3: listeners: http://0.0.0.0:1 can be reached from other machines, and passwords and tokens would cross the network in clear text (use https://",
+        ),
+        (
+            "worker:\n  longshore.rest.auth: bearer\n  longshore.rest.auth.audience: a\n  longshore.rest.auth.issuer: i\n  longshore.rest.auth.jwks.url: http://idp.example/keys\n",
+            "f.yaml:5:3: longshore.rest.auth.jwks.url: plain http to another machine cannot be trusted with signing keys",
+        ),
+        (
+            "worker:\n  longshore.rest.auth: bearer\n  longshore.rest.auth.audience: a\n  longshore.rest.auth.issuer: i\n  longshore.rest.auth.jwks.file: f\n  longshore.rest.auth.algorithms: HS256\n",
+            "f.yaml:6:3: longshore.rest.auth.algorithms: ",
+        ),
+        (
+            "worker:\n  rest.advertised.listener: https\n",
+            "f.yaml:2:3: rest.advertised.listener: expected the protocol of one of listeners, got https",
         ),
         (
             "worker:\n  config.providers: vault\n  config.providers.vault.class: x.Vault\n",
-            "f.yaml:3:3: config.providers.vault.class: there is no config provider x.Vault (there are org.apache",
+            "f.yaml:3:3: config.providers.vault.class: there is no config provider x.Vault (there are directory, env, file, org.apache",
         ),
         (
             "worker:\n  longshore.unknown.keys: ignore\n",
@@ -218,6 +255,46 @@ fn who_asks_for_it_may_listen_everywhere() {
 }
 
 #[test]
+fn who_proves_who_he_is_over_https_may_come_from_anywhere() {
+    for text in [
+        "worker:\n  listeners: https://:8443\n  listeners.https.ssl.keystore.location: k.pem\n  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: users\n",
+        "worker:\n  listeners: https://:8443\n  longshore.rest.ssl: {certificate.file: c.pem, key.file: k.pem}\n  longshore.rest.auth: bearer\n  longshore.rest.auth.issuer: i\n  longshore.rest.auth.audience: a, b\n  longshore.rest.auth.jwks.url: https://idp.example/keys\n",
+        "worker:\n  listeners: https://:8443\n  ssl: {keystore.location: k.pem, truststore.location: t.pem, client.auth: required}\n",
+        "worker:\n  listeners: http://:8443\n  longshore.rest.insecure: true\n  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: users\n",
+    ] {
+        let worker = read(text);
+        assert_eq!(worker.listeners()[0].host, "0.0.0.0");
+    }
+    let two = read(
+        "worker:\n  listeners: http://127.0.0.1:1, https://localhost:2\n  rest.advertised.listener: https\n  ssl.keystore.location: k\n",
+    );
+    assert_eq!(two.advertised_listener(), 1);
+    assert_eq!(two.advertised(2), ("localhost".to_owned(), 2));
+    // With files of its own the REST API leaves the plain keys to the Kafka clients.
+    let both = read(
+        "worker:\n  listeners: https://127.0.0.1:1\n  longshore.rest.ssl: {certificate.file: c, key.file: k}\n  ssl: {keystore.location: k.p12, keystore.type: PKCS12, key.password: x}\n",
+    );
+    assert_eq!(both.https.expect("https").keystore_location, None);
+    // Stores of the Kafka clients are nobody's business where there is no https.
+    read("worker:\n  ssl: {keystore.location: k.jks, keystore.type: JKS}\n");
+}
+
+#[test]
+fn keys_of_another_method_are_noted() {
+    let section = section(
+        "worker:\n  longshore.rest.auth.issuer: i\n  longshore.rest.auth.credentials.file: f\n",
+    );
+    let (_, notes) = WorkerSettings::read(&section).expect("accepted");
+    assert_eq!(
+        texts(notes),
+        [
+            "f.yaml:3:3: longshore.rest.auth.credentials.file: has no effect without longshore.rest.auth=basic",
+            "f.yaml:2:3: longshore.rest.auth.issuer: has no effect without longshore.rest.auth=bearer",
+        ]
+    );
+}
+
+#[test]
 fn keys_without_effect_are_noted() {
     let section = section("worker:\n  plugin.path: /p\n  inter.worker: {key.ttl.ms: 1}\n");
     let (_, notes) = WorkerSettings::read(&section).expect("accepted");
@@ -241,24 +318,4 @@ fn i8_no_secret_of_the_clients_is_shown() {
     ] {
         assert!(definition.knows(key) && definition.is_secret(key), "{key}");
     }
-}
-
-#[test]
-fn placeholders_are_resolved_where_they_stand() {
-    let text =
-        "worker:\n  longshore.stall.timeout.ms: ${env:MS}\n  sasl.jaas.config: ${env:LOST}\n";
-    let resolve = |text: &str| match text {
-        "${env:MS}" => Ok("70".to_owned()),
-        _ => Err("the variable LOST is not set".to_owned()),
-    };
-    let problems = section(text).resolved(resolve).expect_err("one is lost");
-    assert_eq!(
-        texts(problems),
-        ["f.yaml:3:3: sasl.jaas.config: the variable LOST is not set"]
-    );
-    let resolved = section(text)
-        .resolved(|_| Ok("70".to_owned()))
-        .expect("all");
-    let (worker, _) = WorkerSettings::read(&resolved).expect("good");
-    assert_eq!(worker.stall_timeout(), Duration::from_millis(70));
 }

@@ -1,13 +1,16 @@
 //! What a worker's settings come to: defaults that depend on other settings.
 
-use super::keys::{OverridePolicy, WorkerSettings};
+use super::{
+    keys::{OverridePolicy, WorkerSettings},
+    rest_keys::RestKeys,
+};
 use crate::settings::{file::Syntax, listener::Listener};
 use longshore_engine::validate::{self, Overrides};
 use longshore_sdk::{
     config::{Flat, UnknownKeys},
     converter::Part,
 };
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
@@ -41,13 +44,30 @@ impl WorkerSettings {
     pub(crate) fn listeners(&self) -> &[Listener] {
         &self.parsed_listeners
     }
-    /// The host and port that others reach the REST API at; `bound` is the first listener's real port.
+    /// Who may use the REST API.
+    pub(crate) fn rest(&self) -> &RestKeys {
+        static UNSET: LazyLock<RestKeys> = LazyLock::new(RestKeys::default);
+        self.rest.as_ref().unwrap_or(&UNSET)
+    }
+    /// Which of the listeners is advertised: the first, or the first of the protocol `rest.advertised.listener`.
+    pub(crate) fn advertised_listener(&self) -> usize {
+        let Some(name) = &self.advertised_listener else {
+            return 0;
+        };
+        let has = |listener: &Listener| listener.scheme().eq_ignore_ascii_case(name);
+        self.parsed_listeners.iter().position(has).unwrap_or(0)
+    }
+    /// The host and port that others reach the REST API at; `bound` is the advertised listener's real port.
     pub(crate) fn advertised(&self, bound: u16) -> (String, u16) {
-        let first = self.parsed_listeners.first();
+        let listener = self.parsed_listeners.get(self.advertised_listener());
         let host = self.advertised_host.clone().unwrap_or_else(|| {
-            first.map_or_else(|| "127.0.0.1".to_owned(), Listener::reachable_host)
+            listener.map_or_else(|| "127.0.0.1".to_owned(), Listener::reachable_host)
         });
         (host, self.advertised_port.unwrap_or(bound))
+    }
+    /// The host that is advertised, where one is given.
+    pub(crate) fn advertised_host(&self) -> Option<&str> {
+        self.advertised_host.as_deref()
     }
     /// The name of an internal topic.
     pub(crate) fn topic(&self, store: Store) -> String {

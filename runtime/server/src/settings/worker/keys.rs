@@ -1,7 +1,8 @@
 //! Every worker key that is read into a field.
 
+use super::rest_keys::{HttpsKeys, RestKeys};
 use crate::settings::{file::Syntax, listener::Listener};
-use longshore_engine::worker::Placeholders;
+use longshore_engine::providers::Placeholders;
 use longshore_sdk::config::{Flat, UnknownKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub(crate) struct WorkerSettings {
     #[serde(rename = "group.id", default = "group_id")]
     #[schemars(length(min = 1, max = 249))]
     pub(crate) group_id: String,
-    /// The REST API's addresses, http://host:port.
+    /// The REST API's addresses, http://host:port or https://host:port.
     #[serde(default = "listeners")]
     pub(super) listeners: Vec<String>,
     /// The host that other workers and clients reach this one at; the first listener's unless given.
@@ -28,7 +29,7 @@ pub(crate) struct WorkerSettings {
     pub(super) advertised_port: Option<u16>,
     /// The protocol of the listener that is advertised.
     #[serde(rename = "rest.advertised.listener")]
-    #[schemars(extend("x-recommended" = ["http"]))]
+    #[schemars(extend("x-recommended" = ["http", "https"]))]
     pub(crate) advertised_listener: Option<String>,
     /// Origins that browsers may call the REST API from; none unless given.
     #[serde(rename = "access.control.allow.origin", default)]
@@ -138,14 +139,15 @@ pub(crate) struct WorkerSettings {
     /// The client keys that the policy Allowlist allows.
     #[serde(rename = "connector.client.config.override.allowlist", default)]
     pub(crate) override_allowlist: Vec<String>,
-    /// Names of config providers; env, file and directory are always there.
+    /// Names of config providers; none unless given. `env`, `file` and `directory` need no class.
     #[serde(rename = "config.providers", default)]
     #[expect(
         dead_code,
         reason = "providers() reads it before the section is resolved; here it is a known key"
     )]
     pub(super) config_providers: Vec<String>,
-    /// Classes and settings of config providers.
+    /// Classes and settings of config providers: `<name>.class`, `<name>.param.allowed.paths` (file, directory),
+    /// `<name>.param.allowlist.pattern` (env).
     #[serde(rename = "config.providers.", default)]
     #[expect(dead_code, reason = "as above")]
     pub(super) config_provider_settings: BTreeMap<String, String>,
@@ -159,9 +161,6 @@ pub(crate) struct WorkerSettings {
     /// What becomes of keys that nobody knows: refused unless given in YAML, else warned about.
     #[serde(rename = "longshore.unknown.keys")]
     pub(super) unknown_keys: Option<UnknownKeys>,
-    /// Lets the REST API, which has no authentication, listen on other addresses than the loopback.
-    #[serde(rename = "longshore.rest.insecure", default)]
-    pub(crate) rest_insecure: bool,
     /// How long an operation is retried that fails for a passing reason.
     #[serde(rename = "longshore.retry.timeout.ms", default = "retry_ms")]
     #[schemars(range(min = 0, max = 86_400_000))]
@@ -185,6 +184,14 @@ pub(crate) struct WorkerSettings {
     #[serde(skip)]
     #[schemars(skip)]
     pub(super) parsed_listeners: Vec<Listener>,
+    /// Who may use the REST API.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) rest: Option<RestKeys>,
+    /// The TLS of https listeners, where there are any.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) https: Option<HttpsKeys>,
     /// What `${provider:path:key}` means.
     #[serde(skip)]
     #[schemars(skip)]

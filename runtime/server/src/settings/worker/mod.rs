@@ -5,20 +5,21 @@ mod keys;
 mod other_keys;
 mod providers;
 mod resolved;
+mod rest_keys;
 
 pub(crate) use effect::{Bootstrap, Store};
 pub(crate) use keys::{ExactlyOnceSupport, OverridePolicy, RestartPolicy, WorkerSettings};
-use providers::providers;
+pub(crate) use rest_keys::{AuthMethod, ClientAuth, HttpsKeys, RestKeys, TokenAlgorithm};
 
 use super::{file::Section, listener::Listener, place::Located};
-use longshore_sdk::config::{Definition, Finding, UnknownKeys, read};
+use longshore_sdk::config::{Definition, Finding, Flat, UnknownKeys, read};
 
 impl WorkerSettings {
     /// Reads a worker section whose placeholders are resolved. Notes name keys that are accepted and have no effect, and keys that
     /// nobody knows where those are only warned about.
     pub(crate) fn read(section: &Section) -> Result<(Self, Vec<Located>), Vec<Located>> {
         let located = |finding| section.locate(finding);
-        let mut settings: Self = match read(&section.config) {
+        let mut settings = match Self::typed(&section.config) {
             Ok(settings) => settings,
             Err(findings) => {
                 let mut problems: Vec<Located> = findings.into_iter().map(located).collect();
@@ -28,13 +29,20 @@ impl WorkerSettings {
             }
         };
         settings.syntax = Some(section.syntax);
-        let mut problems: Vec<Located> = settings.check().into_iter().map(located).collect();
+        let mut problems: Vec<Located> = settings
+            .check(&section.config)
+            .into_iter()
+            .map(located)
+            .collect();
         let mut notes: Vec<Located> = settings.idle().into_iter().map(located).collect();
+        let idle = settings.rest().idle(&section.config);
+        notes.extend(idle.into_iter().map(located));
         match Self::judge_keys(section, settings.unknown_keys()) {
             Ok(noted) => notes.extend(noted),
             Err(found) => problems.extend(found),
         }
-        match providers(&section.config) {
+        notes.extend(providers::notes(&section.config).into_iter().map(located));
+        match providers::providers(&section.config) {
             Ok(placeholders) => settings.placeholders = placeholders,
             Err(found) => problems.extend(found.into_iter().map(located)),
         }
@@ -47,7 +55,23 @@ impl WorkerSettings {
     /// All keys that a worker section may have.
     pub(crate) fn definition() -> Definition {
         let own = Definition::of::<Self>();
-        own.and(other_keys::definition())
+        own.and(rest_keys::definition())
+            .and(other_keys::definition())
+    }
+
+    /// Both structs of the keys; every finding of either.
+    fn typed(config: &Flat) -> Result<Self, Vec<Finding>> {
+        match (read::<Self>(config), read::<RestKeys>(config)) {
+            (Ok(mut settings), Ok(rest)) => {
+                settings.rest = Some(rest);
+                Ok(settings)
+            }
+            (settings, rest) => {
+                let mut found = settings.err().unwrap_or_default();
+                found.extend(rest.err().unwrap_or_default());
+                Err(found)
+            }
+        }
     }
 
     /// Findings about keys rather than values: unknown, refused, without effect.
@@ -97,18 +121,8 @@ impl WorkerSettings {
     }
 
     /// What the types cannot say.
-    fn check(&mut self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        if self.listeners.is_empty() {
-            let problem = "expected at least 1 address, such as http://127.0.0.1:8083";
-            findings.push(Finding::new("listeners", problem));
-        }
-        for text in &self.listeners {
-            match Listener::parse(text, self.rest_insecure) {
-                Ok(listener) => self.parsed_listeners.push(listener),
-                Err(finding) => findings.push(finding),
-            }
-        }
+    fn check(&mut self, config: &Flat) -> Vec<Finding> {
+        let mut findings = self.check_rest(config);
         let several = self.bootstrap_servers.len() > 1;
         for server in &self.bootstrap_servers {
             if server.eq_ignore_ascii_case("embedded") {
@@ -150,15 +164,6 @@ impl WorkerSettings {
                 findings.push(Finding::new(key, problem));
             }
         }
-        if let Some(listener) = self
-            .advertised_listener
-            .as_ref()
-            .filter(|name| !name.eq_ignore_ascii_case("http"))
-        {
-            let problem =
-                format!("expected http, the one protocol that the REST API speaks, got {listener}");
-            findings.push(Finding::new("rest.advertised.listener", problem));
-        }
         if self.exactly_once == Some(ExactlyOnceSupport::Enabled) {
             let finding = Finding::new(
                 "exactly.once.source.support",
@@ -167,6 +172,47 @@ impl WorkerSettings {
             findings.push(
                 finding.suggest("sources deliver at least once: set it to disabled, or remove it"),
             );
+        }
+        findings
+    }
+
+    /// Listeners, and whether they may be reached as they are.
+    fn check_rest(&mut self, config: &Flat) -> Vec<Finding> {
+        let mut findings = self.rest().findings();
+        if self.listeners.is_empty() {
+            let problem = "expected at least 1 address, such as http://127.0.0.1:8083";
+            findings.push(Finding::new("listeners", problem));
+        }
+        for text in &self.listeners {
+            match Listener::parse(text) {
+                Ok(listener) => self.parsed_listeners.push(listener),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        if self.parsed_listeners.iter().any(|listener| listener.https) {
+            let own = self.rest().certificate_file.is_some();
+            match rest_keys::https(config, own) {
+                Ok(keys) => {
+                    if !own && keys.keystore_location.is_none() && keys.certificate_chain.is_none()
+                    {
+                        let finding =
+                            Finding::new("listeners", "https needs a certificate and its key");
+                        findings.push(finding.suggest("set listeners.https.ssl.keystore.location to a PEM file with both, or longshore.rest.ssl.certificate.file and longshore.rest.ssl.key.file"));
+                    }
+                    self.https = Some(keys);
+                }
+                Err(found) => findings.extend(found),
+            }
+        }
+        let https = self.https.clone().unwrap_or_default();
+        let judge = |listener| self.rest().judge(listener, &https);
+        findings.extend(self.parsed_listeners.iter().filter_map(judge));
+        if let Some(name) = &self.advertised_listener {
+            let has = |listener: &Listener| listener.scheme().eq_ignore_ascii_case(name);
+            if !self.parsed_listeners.iter().any(has) {
+                let problem = format!("expected the protocol of one of listeners, got {name}");
+                findings.push(Finding::new("rest.advertised.listener", problem));
+            }
         }
         findings
     }

@@ -55,7 +55,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     (
         "offset.storage.file.filename",
-        "offsets are kept in the offset topic",
+        "it is a key of standalone workers; offsets are kept in the topic of offset.storage.topic, longshore-offsets unless given",
     ),
     ("plugin.discovery", "plugins are built in"),
     ("plugin.path", "plugins are built in"),
@@ -67,6 +67,11 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "response.http.headers.config",
         "answers carry no extra headers",
     ),
+    (
+        "rest.host.name",
+        "the REST API listens where listeners says",
+    ),
+    ("rest.port", "the REST API listens where listeners says"),
     (
         "scheduled.rebalance.max.delay.ms",
         "tasks of a lost worker move at once",
@@ -88,25 +93,18 @@ const REFUSED: &[(&str, &str)] = &[
         "the admin endpoints are at listeners, with the others",
     ),
     (
-        "listeners.https.",
-        "https is not supported yet: put a proxy that does TLS before the loopback",
-    ),
-    (
-        "longshore.rest.auth",
-        "authentication is not supported yet: put a proxy that does it before the loopback",
-    ),
-    (
         "rest.extension.classes",
-        "Java classes do not run here: an extension that authenticates would not protect anything",
+        "Java classes do not run here. In place of BasicAuthSecurityRestExtension set longshore.rest.auth=basic and longshore.rest.auth.credentials.file, a file of the lines that `longshore auth hash NAME --role admin` makes of the passwords of your JAAS login file; in place of one that checks tokens set longshore.rest.auth=bearer",
     ),
 ];
 
-/// The keys of all three kinds.
+/// The keys of all three kinds: a refused one is known, too, and without a value it is in order.
 pub(super) fn definition() -> Definition {
     let client = CLIENT.iter().copied();
-    let noted = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
+    let judged = WITHOUT_EFFECT.iter().chain(REFUSED);
+    let judged = judged.map(|(name, _)| *name);
     Definition {
-        keys: client.chain(noted).map(Key::new).collect(),
+        keys: client.chain(judged).map(Key::new).collect(),
     }
 }
 

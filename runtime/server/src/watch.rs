@@ -1,49 +1,67 @@
 //! Notices that files changed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::sleep;
-
-/// How often the files are looked at. Looking is one stat per file, and works on every file system and with every editor's way of saving.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a file looked like: contents' hash, or none while it cannot be read.
 type Print = Option<u64>;
 
-/// The files and how they looked last.
+/// The files and how they looked last. Looking works on every file system and with every editor's way of saving, links that are swapped included.
 pub(crate) struct Watch {
     files: Vec<PathBuf>,
     seen: Vec<Print>,
+    every: Duration,
 }
 
 impl Watch {
-    /// Starts from how the files look now.
-    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
-        let seen = files.iter().map(print).collect();
-        Self { files, seen }
+    /// Starts from how the files look now; looks at them again after each `every`.
+    pub(crate) fn new(files: Vec<PathBuf>, every: Duration) -> Self {
+        let seen = files.iter().map(|file| print(file)).collect();
+        Self { files, seen, every }
     }
     /// Returns once the contents of some file differ from the last time, and have stood still for one look: an editor may write in pieces. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         loop {
-            sleep(LOOK_EVERY).await;
-            let now: Vec<Print> = self.files.iter().map(print).collect();
+            sleep(self.every).await;
+            let now = self.prints();
             if now == self.seen {
                 continue;
             }
-            sleep(LOOK_EVERY).await;
-            if self.files.iter().map(print).collect::<Vec<_>>() == now {
+            sleep(self.every).await;
+            if self.prints() == now {
                 self.seen = now;
                 return;
             }
         }
     }
+    fn prints(&self) -> Vec<Print> {
+        self.files.iter().map(|file| print(file)).collect()
+    }
 }
 
-fn print(file: &PathBuf) -> Print {
+fn print(file: &Path) -> Print {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let bytes = std::fs::read(file).ok()?;
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// Warns of a file with secrets that every user of the machine can read.
+pub(crate) fn warn_if_readable_by_all(file: &Path, what: &str) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        const OTHERS_READ: u32 = 0o004;
+        let mode = std::fs::metadata(file).map(|metadata| metadata.permissions().mode());
+        if mode.is_ok_and(|mode| mode & OTHERS_READ != 0) {
+            let file = file.display();
+            tracing::warn!(%file, "{what} can be read by every user of this machine: chmod 600 it");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +74,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join("a.yaml");
         std::fs::write(&file, "one").expect("written");
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = Watch::new(vec![file.clone()], Duration::from_millis(500));
         std::fs::write(&file, "one").expect("written");
         assert!(
             tokio::time::timeout(Duration::from_secs(5), watch.changed())

@@ -1,0 +1,273 @@
+//! Where records become rows: a broker of its own, a Postgres, a table that takes everything, and what must be in it at the end.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use longshore_kit::servers::{Kafka, Leashed, Postgres, command, free_port, wait_until};
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::rig::create_topic;
+use crate::binary::binary;
+
+/// The connector's name, and so its consumer group's, whoever runs it.
+pub(crate) const CONNECTOR: &str = "orders";
+/// Partitions of the topic.
+pub(crate) const PARTITIONS: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker that is no part of any worker under test.
+enum Broker {
+    Outside(String),
+    Apache(Kafka),
+    Own(Own),
+}
+
+/// `longshore broker`.
+struct Own {
+    address: String,
+    // Order matters: the process goes before its folder.
+    _process: Leashed,
+    _dir: TempDir,
+}
+
+impl Broker {
+    /// The one that KAFKA_BOOTSTRAP names, an Apache Kafka of its own, or `longshore broker`.
+    fn start(apache: bool) -> Result<Self> {
+        let outside = std::env::var("KAFKA_BOOTSTRAP").ok();
+        if let Some(outside) = outside.filter(|outside| !outside.is_empty()) {
+            return Ok(Self::Outside(outside));
+        }
+        if apache {
+            return Kafka::start().map(Self::Apache);
+        }
+        let dir = tempfile::Builder::new()
+            .prefix("longshore-crash-")
+            .tempdir()?;
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let data = dir.path().join("data").display().to_string();
+        let args = ["broker", "--listen", &address, "--data", &data];
+        let process = Leashed::spawn(command(binary()?, args), &dir.path().join("broker.log"))?;
+        Ok(Self::Own(Own {
+            address,
+            _process: process,
+            _dir: dir,
+        }))
+    }
+
+    fn bootstrap(&self) -> String {
+        match self {
+            Self::Outside(address) => address.clone(),
+            Self::Own(own) => own.address.clone(),
+            Self::Apache(kafka) => kafka.bootstrap(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Outside(_) => "outside broker (KAFKA_BOOTSTRAP)",
+            Self::Apache(_) => "Apache Kafka",
+            Self::Own(_) => "longshore broker",
+        }
+    }
+}
+
+/// Broker and database, which outlive every fault of a proof but those that it is about.
+pub(crate) struct Systems {
+    broker: Broker,
+    pub(crate) postgres: Postgres,
+}
+
+impl Systems {
+    pub(crate) fn start(apache: bool) -> Result<Self> {
+        Ok(Self {
+            broker: Broker::start(apache)?,
+            postgres: Postgres::start()?,
+        })
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        self.broker.bootstrap()
+    }
+
+    pub(crate) fn broker_name(&self) -> &'static str {
+        self.broker.name()
+    }
+}
+
+/// A topic, and the database with the table that it goes to.
+pub(crate) struct Place {
+    bootstrap: String,
+    topic: String,
+    database: String,
+    fed: u64,
+}
+
+impl Place {
+    /// An empty topic and an empty table. The table has no key: what is written twice is there twice.
+    pub(crate) fn new(systems: &Systems) -> Result<Self> {
+        let database = systems.postgres.create_database()?;
+        systems.postgres.query(
+            &database,
+            "CREATE TABLE orders (id bigint NOT NULL, note text, part int NOT NULL, off bigint NOT NULL)",
+        )?;
+        let bootstrap = systems.bootstrap();
+        let topic = format!("orders-{}-{database}", std::process::id());
+        create_topic(&bootstrap, &topic, i32::try_from(PARTITIONS)?)?;
+        Ok(Self {
+            bootstrap,
+            topic,
+            database,
+            fed: 0,
+        })
+    }
+
+    /// The database's URL by this port, for the superuser.
+    pub(crate) fn url(&self, port: u16) -> String {
+        self.url_of("postgres", port)
+    }
+
+    /// The same for another user.
+    pub(crate) fn url_of(&self, user: &str, port: u16) -> String {
+        format!("postgresql://{user}@127.0.0.1:{port}/{}", self.database)
+    }
+
+    /// Makes two users who may write each other's tables, and may not end each other's connections.
+    pub(crate) fn create_writers(&self, postgres: &Postgres) -> Result<[&'static str; 2]> {
+        let writers = ["writer_a", "writer_b"];
+        for writer in writers {
+            let there = self.one(
+                postgres,
+                &format!("SELECT count(*) FROM pg_roles WHERE rolname = '{writer}'"),
+            )?;
+            if there == "0" {
+                postgres.query(&self.database, &format!("CREATE ROLE {writer} LOGIN"))?;
+            }
+        }
+        postgres.query(
+            &self.database,
+            "GRANT ALL ON orders TO writer_a, writer_b; GRANT ALL ON SCHEMA public TO writer_a, writer_b; \
+             ALTER DEFAULT PRIVILEGES FOR ROLE writer_a GRANT ALL ON TABLES TO writer_b",
+        )?;
+        Ok(writers)
+    }
+
+    /// The connector that writes the table by this URL. Batches are small, so that there are many transactions.
+    pub(crate) fn connector(&self, url: &str) -> Value {
+        json!({ "name": CONNECTOR, "config": {
+            "connector.class": "postgres-sink", "tasks.max": "1", "topics": self.topic,
+            "connection.url": url, "table.name.format": "orders", "insert.mode": "insert", "pk.mode": "none",
+            "consumer.override.max.poll.records": "200",
+            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
+            "transforms": "place", "transforms.place.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+            "transforms.place.partition.field": "part", "transforms.place.offset.field": "off",
+        } })
+    }
+
+    /// Appends this many records to the topic, in turns to its partitions: `id` = 0, 1, 2, ..
+    pub(crate) fn feed(&mut self, records: u64) -> Result<()> {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("linger.ms", "20")
+            .set("enable.idempotence", "true")
+            .create()?;
+        for id in self.fed..self.fed + records {
+            let value = json!({ "id": id, "note": format!("note {id}") }).to_string();
+            let mut record = BaseRecord::<(), str>::to(&self.topic)
+                .partition(i32::try_from(id % u64::from(PARTITIONS))?)
+                .payload(&value);
+            while let Err((error, again)) = producer.send(record) {
+                match error {
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                        producer.poll(Duration::from_millis(50))
+                    }
+                    error => return Err(error.into()),
+                };
+                record = again;
+            }
+        }
+        producer.flush(PATIENCE)?;
+        self.fed += records;
+        Ok(())
+    }
+
+    /// How many records were fed.
+    pub(crate) fn fed(&self) -> u64 {
+        self.fed
+    }
+
+    /// How many rows are committed.
+    pub(crate) fn rows(&self, postgres: &Postgres) -> Result<u64> {
+        let count = self.one(postgres, "SELECT count(*) FROM orders")?;
+        count.parse().context("count(*) is no number")
+    }
+
+    /// The first column of the first row.
+    fn one(&self, postgres: &Postgres, sql: &str) -> Result<String> {
+        let rows = postgres.query(&self.database, sql)?;
+        rows.into_iter()
+            .next()
+            .with_context(|| format!("no row: {sql}"))
+    }
+
+    /// From now on every change of the ledger is recorded, in the transaction that makes it. Waits until the sink has made its ledger.
+    pub(crate) fn watch_ledger(&self, postgres: &Postgres) -> Result<()> {
+        let there = wait_until(PATIENCE, || {
+            Ok(self.one(
+                postgres,
+                "SELECT to_regclass('longshore_offsets') IS NOT NULL",
+            )? == "t")
+        })?;
+        ensure!(there, "the sink makes no table longshore_offsets");
+        postgres.query(
+            &self.database,
+            "CREATE TABLE seen (number bigserial, was jsonb, is_now jsonb); \
+             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+               INSERT INTO public.seen (was, is_now) VALUES (to_jsonb(OLD), to_jsonb(NEW)); RETURN NULL; END $$; \
+             CREATE TRIGGER see AFTER UPDATE OR DELETE ON longshore_offsets FOR EACH ROW EXECUTE FUNCTION see()",
+        )?;
+        Ok(())
+    }
+
+    /// Every record is there once, and the ledger says so, having never gone back. Prints what was counted.
+    pub(crate) fn check(&self, postgres: &Postgres) -> Result<()> {
+        let fed = self.fed;
+        let counted = self.one(
+            postgres,
+            "SELECT concat_ws(' ', count(*), count(DISTINCT (part, off)), count(DISTINCT id), sum(id), \
+             count(*) FILTER (WHERE id % 4 <> part OR id / 4 <> off OR note <> 'note ' || id)) FROM orders",
+        )?;
+        println!(
+            "  table : {fed} records fed; rows, places, ids, sum of ids, wrong rows: {counted}"
+        );
+        let expected = format!("{fed} {fed} {fed} {} 0", fed * fed.saturating_sub(1) / 2);
+        ensure!(
+            counted == expected,
+            "the table holds {counted} instead of {expected}"
+        );
+        let ledger = self.one(
+            postgres,
+            "SELECT concat_ws(' ', count(*), sum(next_offset), min(epoch), max(epoch)) FROM longshore_offsets",
+        )?;
+        let changes = self.one(
+            postgres,
+            "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE is_now IS NULL OR (is_now->>'next_offset')::bigint < (was->>'next_offset')::bigint \
+             OR (is_now->>'epoch')::bigint < (was->>'epoch')::bigint)) FROM seen",
+        )?;
+        println!(
+            "  ledger: partitions, sum of offsets, epochs from, to: {ledger}; changes, of them back: {changes}"
+        );
+        ensure!(
+            ledger.starts_with(&format!("{PARTITIONS} {fed} ")),
+            "the ledger says {ledger} for {fed} records in {PARTITIONS} partitions"
+        );
+        let (all, back) = changes.split_once(' ').context("two counts")?;
+        ensure!(all != "0", "no change of the ledger was seen");
+        ensure!(back == "0", "the ledger went back {back} times");
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! A connector of a worker, steered and looked at by REST.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use longshore_kit::servers::wait_until;
+use serde_json::Value;
+
+use crate::worker::Worker;
+
+/// A call that takes longer than this is worth a complaint.
+const STANDING_MS: u64 = 10_000;
+
+impl Worker {
+    /// Creates a connector, once the worker has read its topics. Errors: it is refused, with the answer.
+    pub(crate) fn run(&self, connector: &Value) -> Result<()> {
+        let healthy = wait_until(Duration::from_secs(60), || {
+            Ok(self.rest("GET", "/health", None).is_ok())
+        })?;
+        ensure!(
+            healthy,
+            "the worker takes no requests:\n{}",
+            self.log_tail()
+        );
+        self.rest("POST", "/connectors", Some(connector)).map(drop)
+    }
+
+    /// What the status of a connector's tasks says beyond RUNNING: why one failed, is opened again, or stands still. Nothing where all is well.
+    pub(crate) fn complaints(&self, connector: &str) -> Result<Vec<String>> {
+        let status = self.rest("GET", &format!("/connectors/{connector}/status"), None)?;
+        let tasks = status["tasks"].as_array().map_or(&[][..], Vec::as_slice);
+        let said = |text: &Value| text.as_str().map(str::to_owned);
+        Ok(tasks
+            .iter()
+            .flat_map(|task| {
+                let x = &task["x"];
+                let blocked = said(&x["progress"]["blocked_on"]);
+                let idle = x["progress"]["idle_ms"].as_u64().unwrap_or(0);
+                // A call's name alone, such as "put", says where the task is; that it has been there for long says that something is wrong.
+                let blocked = match blocked {
+                    Some(call) if !call.contains(' ') => (idle >= STANDING_MS)
+                        .then(|| format!("RUNNING, and for {idle} ms it has been in {call}")),
+                    other => other,
+                };
+                [said(&task["trace"]), said(&x["restart"]["reason"]), blocked]
+            })
+            .flatten()
+            .collect())
+    }
+
+    /// Waits until the connector's tasks run, are behind nothing, and have nothing to complain about, twice with a pause in between: late writes
+    /// of one that was frozen get their time.
+    pub(crate) fn settled(&mut self, connector: &str) -> Result<()> {
+        let path = format!("/connectors/{connector}/status");
+        for _ in 0..2 {
+            let mut last = Value::Null;
+            let good = wait_until(Duration::from_secs(120), || {
+                last = self.rest("GET", &path, None)?;
+                let tasks = last["tasks"].as_array().map_or(&[][..], Vec::as_slice);
+                Ok(!tasks.is_empty()
+                    && tasks.iter().all(|task| {
+                        task["state"] == "RUNNING"
+                            && task["x"]["progress"]["lag"].as_i64().unwrap_or(0) == 0
+                    })
+                    && self.complaints(connector)?.is_empty())
+            })?;
+            ensure!(
+                good,
+                "{connector} does not come to rest: {last}\n{}",
+                self.log_tail()
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+}
