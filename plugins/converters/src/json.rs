@@ -148,6 +148,11 @@ impl Codec for JsonConverter {
         let Some(bytes) = bytes else {
             return Ok(Datum::Null);
         };
+        if self.schemas
+            && let Some(datum) = decode::envelope_again(&bytes, &self.known)
+        {
+            return Ok(datum);
+        }
         let (bytes, span) = match first(&bytes) {
             Ok(span) => (bytes, span),
             Err(error) => {

@@ -215,6 +215,49 @@ fn schemas_are_shared_by_records_of_one_schema() {
     }
 }
 
+#[test]
+fn an_envelope_like_the_last_one_is_read_as_if_it_were_the_first() {
+    let envelope = |payload: &[u8]| {
+        let mut text = br#"{"schema":{"type":"struct","fields":[{"field":"a","type":"int64"},{"field":"b","type":"string","optional":true}]},"payload":"#.to_vec();
+        text.extend_from_slice(payload);
+        text
+    };
+    let payloads: [&[u8]; 18] = [
+        br#"{"a":1,"b":"x"}}"#,
+        b" { \"a\" : 1 , \"b\" : \"x\" } \n } ",
+        br#"{"a":1,"b":"\u00e4\n"}}"#,
+        br#"{"b":"x","a":1}}"#,
+        br#"{"a":1}}"#,
+        br#"{"a":1,"b":null}}"#,
+        br#"{"a":null,"b":"x"}}"#,
+        br#"{"a":1,"b":"x","c":[1,{}]}}"#,
+        br#"{"a":1,"b":"x","b":"y"}}"#,
+        br#"{"a":1,"b":"x"},"payload":{"a":2,"b":"y"}}"#,
+        br#"{"a":1,"b":"x"},"more":1}"#,
+        br#"{"a":1,"b":"x"}} and what follows"#,
+        br#"{"a":1,"b":"x"}"#,
+        br#"{"a":1,"b":"x"]}"#,
+        br#"{"a":01,"b":"x"}}"#,
+        b"{\"a\":1,\"b\":\"\xff\"}}",
+        b"null}",
+        b"[1]}",
+    ];
+    for payload in payloads {
+        let mut warm = built("json", &[]);
+        decode(&mut warm, &envelope(br#"{"a":7,"b":"first"}}"#)).expect("is read");
+        let (again, first) = (
+            decode(&mut warm, &envelope(payload)),
+            decode(&mut built("json", &[]), &envelope(payload)),
+        );
+        assert_eq!(
+            format!("{again:?}"),
+            format!("{first:?}"),
+            "{}",
+            String::from_utf8_lossy(payload)
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]

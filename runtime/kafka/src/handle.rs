@@ -5,6 +5,7 @@
 //! owner of the records, in order with them.
 
 use crate::{
+    alive::Alive,
     errors,
     oauth::{self, Bearer},
 };
@@ -54,6 +55,7 @@ struct State {
 /// What the client told, for the owner of its records.
 #[derive(Default)]
 pub(crate) struct Events {
+    _alive: Alive,
     /// The client's name, for log lines.
     name: String,
     /// Where its OAUTHBEARER tokens come from.

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod alive;
 mod blocking;
 mod bus;
 mod client;
@@ -29,6 +30,7 @@ mod security;
 mod writer;
 
 pub use admin::Admin;
+pub use alive::all_closed;
 pub use bus::KafkaBus;
 pub use client::{ClientSettings, Properties, check_overrides};
 pub use internal::InternalTopic;

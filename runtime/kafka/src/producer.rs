@@ -1,6 +1,7 @@
 //! Records out, each with a receipt; transactions.
 
 use crate::{
+    alive::Alive,
     blocking::{Bounded, run},
     client::ClientSettings,
     errors,
@@ -50,6 +51,7 @@ pub(crate) struct Deliveries {
     moved: Notify,
     client: OnceLock<Weak<Inner>>,
     refusal: Refusal,
+    _alive: Alive,
 }
 
 impl ClientContext for Deliveries {
@@ -156,6 +158,7 @@ impl KafkaProducer {
             moved: Notify::new(),
             client: OnceLock::new(),
             refusal: Refusal::of(&config),
+            _alive: Alive::default(),
         };
         let producer = BaseProducer::from_config_and_context(&config, context)
             .map_err(|error| errors::from_client("open", error))?;
@@ -392,6 +395,7 @@ mod tests {
             moved: Notify::new(),
             client: OnceLock::new(),
             refusal: Refusal::default(),
+            _alive: Alive::default(),
         };
         let late = KafkaError::MessageProduction(Code::MessageTimedOut);
         let place = ("t".to_owned(), 0, 0);

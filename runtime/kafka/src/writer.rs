@@ -1,6 +1,7 @@
 //! The producer of a keyed log: few records, each answered with its place. And what all producers have in common.
 
 use crate::{
+    alive::Alive,
     client::{ClientSettings, Properties, Resolved, Role},
     errors,
     oauth::{self, Bearer},
@@ -79,6 +80,7 @@ pub(crate) struct Answers {
     /// The client's id, for logs.
     name: String,
     refusal: Refusal,
+    _alive: Alive,
 }
 
 impl ClientContext for Answers {
@@ -130,6 +132,7 @@ impl LogProducer {
         let answers = Answers {
             name: name.to_owned(),
             refusal: Refusal::of(&config),
+            _alive: Alive::default(),
         };
         let producer = BaseProducer::from_config_and_context(&config, answers)
             .map_err(|error| errors::from_client("open", error))?;

@@ -18,9 +18,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use longshore_broker::Broker;
 use longshore_engine::{control::Control, metrics::Metrics, ports::View, worker::Worker};
 use longshore_kafka::ClientSettings;
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// How long the embedded broker waits for the clients that are being closed.
+const CLIENTS_CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// A worker with everything around it.
 pub(crate) struct Node {
@@ -129,6 +132,7 @@ impl Node {
         // The last owner of the clients goes before the broker that they talk to.
         drop(self.control);
         if let Some(broker) = self.broker {
+            longshore_kafka::all_closed(CLIENTS_CLOSE_MAX).await;
             broker.shutdown().await;
         }
         tracing::info!("stopped");

@@ -4,8 +4,7 @@ use crate::place::Place;
 use bytes::BytesMut;
 use longshore_postgres::PostgresSource;
 use longshore_sdk::{
-    Datum, Offsets, Record, SourceContext,
-    erased,
+    Datum, Offsets, Record, SourceContext, erased,
     json::{Style, print},
 };
 use std::time::Duration;
@@ -27,12 +26,16 @@ const ROWS: &str = r#"INSERT INTO src VALUES
      '(,)', '{}', '{}', '{}'),
     (3, NULL, 0, 0, 0, '3.4028235e38', '5e-324', 'Infinity', -1.5, 0, 'plain', 'x', 'y', 'abc', '5874897-12-31', '12:00', '12:00+00', '2024-02-29 12:00:00', '0099-01-01 00:00:00+00',
      '00:00:00', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '"text"', '"123"', '', '1.2.3.4', '1.2.3.0/24', 'ff:ff:ff:ff:ff:ff', B'111', B'1', '(0,0)', '(,)', '[1.1,2.2)', 'x', 1, '1/1',
-     '{{1,2},{3,4}}', '{{a,b},{c,NULL}}', '{123456789012345678901234567890}', '{"\\x"}', '{1}', '{}', 'so so', '{"so so"}', 5, '(2,)', '{}', '{5874897-12-31}', '{-0}'),
-    (4)"#;
+     '{{1,2},{3,4}}', '{{a,b},{c,NULL}}', '{123456789012345678901234567890}', '{"\\x"}', '{1}', '{}', 'so so', '{"so so"}', 5, '(2,)', '{}', '{5874897-12-31}', '{-0}');
+    INSERT INTO src (id) VALUES (4)"#;
 
 async fn read(place: &Place) -> Vec<Record> {
     let source = erased::source::<PostgresSource>();
-    let config = place.config(&[("mode", "bulk"), ("table.whitelist", "public.src"), ("topic.prefix", "x-")]);
+    let config = place.config(&[
+        ("mode", "bulk"),
+        ("table.whitelist", "public.src"),
+        ("topic.prefix", "x-"),
+    ]);
     let share = source.plan(&config, 1).await.expect("a plan").remove(0);
     let cx = SourceContext::detached("c", 0, Offsets::new());
     let mut task = source.open(&config, share, cx).await.expect("open");
@@ -60,7 +63,11 @@ async fn round_trip(as_json: bool, settings: &[(&str, &str)]) {
             let Datum::Value(value, schema) = &record.value else {
                 panic!("a struct");
             };
-            let style = Style { numeric: true, defaults: true, bare: true };
+            let style = Style {
+                numeric: true,
+                defaults: true,
+                bare: true,
+            };
             let mut text = BytesMut::new();
             print(value, schema.as_deref(), style, &mut text).expect("JSON");
             record.value = Datum::Json(text.freeze());
@@ -70,10 +77,15 @@ async fn round_trip(as_json: bool, settings: &[(&str, &str)]) {
     let refused = task.refused(records).await;
     assert!(refused.is_empty(), "{refused:?}");
     assert_eq!(place.sql("SELECT count(*) FROM t"), ["4"]);
-    let names: Vec<&str> = COLUMNS.split(", ").filter_map(|column| column.split_whitespace().next()).collect();
+    let names: Vec<&str> = COLUMNS
+        .split(", ")
+        .filter_map(|column| column.split_whitespace().next())
+        .collect();
     let mut differ = Vec::new();
     for name in names {
-        let sql = format!("SELECT src.id, src.{name}::text, t.{name}::text FROM src JOIN t USING (id) WHERE src.{name}::text IS DISTINCT FROM t.{name}::text");
+        let sql = format!(
+            "SELECT src.id, src.{name}::text, t.{name}::text FROM src JOIN t USING (id) WHERE src.{name}::text IS DISTINCT FROM t.{name}::text"
+        );
         for row in place.sql(&sql) {
             differ.push(format!("{name}: {row}"));
         }
@@ -88,5 +100,13 @@ async fn every_type_comes_back_with_schemas() {
 
 #[tokio::test]
 async fn every_type_comes_back_as_plain_json() {
-    round_trip(true, &[("insert.mode", "upsert"), ("pk.mode", "record_value"), ("pk.fields", "id")]).await;
+    round_trip(
+        true,
+        &[
+            ("insert.mode", "upsert"),
+            ("pk.mode", "record_value"),
+            ("pk.fields", "id"),
+        ],
+    )
+    .await;
 }

@@ -13,6 +13,8 @@ use std::{collections::HashMap, sync::Arc};
 pub(super) struct Cache {
     schemas: HashMap<Bytes, Option<Arc<Schema>>>,
     max: usize,
+    /// The text of the last envelope up to its payload, and the schema in it: the next one mostly starts with the same bytes.
+    pub(super) last: Option<(Bytes, Arc<Schema>)>,
     pub(super) defaults: bool,
 }
 
@@ -21,6 +23,7 @@ impl Cache {
         Self {
             schemas: HashMap::new(),
             max,
+            last: None,
             defaults,
         }
     }
@@ -37,6 +40,13 @@ impl Cache {
                 .insert(Bytes::copy_from_slice(text), schema.clone());
         }
         Ok(schema)
+    }
+    /// Notes how the last envelope started.
+    pub(super) fn remember(&mut self, start: &[u8], schema: &Arc<Schema>) {
+        if self.max > 0 {
+            // A copy, so that no batch's buffer is kept for it.
+            self.last = Some((Bytes::copy_from_slice(start), schema.clone()));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! One Postgres server in a temp folder, run as user `postgres` where this process is root.
 
+mod owner;
+
 use std::fs::Permissions;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 
 use super::leash::{Leashed, Signal, command};
 use super::port::{free_port, wait_until};
+use owner::{as_owner, give, owner_command, text};
 
 /// Temp folders are called so, with the process id of their owner behind it: one whose owner is gone is swept by the next start.
 const PREFIX: &str = "longshore-postgres-";
@@ -324,61 +327,6 @@ fn launch(binaries: &Path, dir: &Path) -> Result<Leashed> {
     Leashed::spawn(postgres, &dir.join("postgres.log"))
 }
 
-/// `program` as the user that the server runs as: Postgres refuses to be root.
-fn owner_command(program: &Path) -> Result<(PathBuf, Vec<String>)> {
-    Ok(match owner()? {
-        None => (program.to_path_buf(), Vec::new()),
-        // setpriv becomes the program: its process id is the program's, which the leash kills.
-        Some((user, group)) => (
-            "setpriv".into(),
-            vec![
-                format!("--reuid={user}"),
-                format!("--regid={group}"),
-                "--clear-groups".into(),
-                "--".into(),
-                text(program)?,
-            ],
-        ),
-    })
-}
-
-fn as_owner(program: &Path, args: &[&str]) -> Result<Command> {
-    let (program, before) = owner_command(program)?;
-    let mut command = Command::new(program);
-    command.args(before).args(args).current_dir("/");
-    Ok(command)
-}
-
-/// Hands a path to the server's user.
-fn give(path: &Path) -> Result<()> {
-    if let Some((user, group)) = owner()? {
-        chown(path, Some(user), Some(group))
-            .with_context(|| format!("cannot give {} to user postgres", path.display()))?;
-    }
-    Ok(())
-}
-
-/// The user and group ids of `postgres`; `None` where this process is no root, and the server runs as its own user.
-fn owner() -> Result<Option<(u32, u32)>> {
-    let id = |args: &[&str]| -> Result<u32> {
-        let output = Command::new("id")
-            .args(args)
-            .output()
-            .context("cannot run id")?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        text.parse().with_context(|| {
-            format!(
-                "id {} names no user: apt install postgresql-15 makes it",
-                args.join(" ")
-            )
-        })
-    };
-    if id(&["-u"])? != 0 {
-        return Ok(None);
-    }
-    Ok(Some((id(&["-u", "postgres"])?, id(&["-g", "postgres"])?)))
-}
-
 fn query(psql: &Path, socket: &Path, port: u16, database: &str, sql: &str) -> Result<Vec<String>> {
     let output = Command::new(psql)
         .args([
@@ -404,13 +352,6 @@ fn query(psql: &Path, socket: &Path, port: u16, database: &str, sql: &str) -> Re
     );
     let rows = String::from_utf8(output.stdout).context("psql printed no UTF-8")?;
     Ok(rows.lines().map(str::to_owned).collect())
-}
-
-fn text(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .context("the temp folder's name is no UTF-8")?;
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
