@@ -1,7 +1,7 @@
 //! Settings files and what is checked of them before anything runs.
 //!
 //! [`Settings::read`] turns files into flat maps that know their lines; [`WorkerSettings::read`] makes a worker's settings of one;
-//! [`lint`] judges the connectors against the plugins there are.
+//! [`mod@lint`] judges the connectors against the plugins there are.
 
 mod file;
 mod lint;

@@ -205,3 +205,15 @@ producer.sasl.jaas.config=${{file:{root}/s.properties:line}}
     );
     assert_eq!(worker.producer["sasl.jaas.config"], "a b");
 }
+
+#[test]
+fn credentials_in_clear_text_are_noted_and_do_not_stop_a_worker() {
+    let open = "listeners=http://0.0.0.0:1\nlongshore.rest.auth=basic\nlongshore.rest.auth.credentials.file=f\n";
+    let (_, notes) = read(open);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("in clear text"), "{notes:?}");
+    let (_, notes) = read(&format!("{open}longshore.rest.insecure=true\n"));
+    assert!(notes.is_empty(), "{notes:?}");
+    let (_, notes) = read(&open.replace("0.0.0.0", "127.0.0.1"));
+    assert!(notes.is_empty(), "{notes:?}");
+}

@@ -207,10 +207,6 @@ fn wrong_worker_settings_are_refused_where_they_stand() {
             "f.yaml:2:3: longshore.rest.auth: expected one of its names, got a string of 8 characters: kerberos (use ",
         ),
         (
-            "worker:\n  listeners: http://0.0.0.0:1\n  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: f\n",
-            "f.yaml:2:3: listeners: http://0.0.0.0:1 can be reached from other machines, and passwords and tokens would cross the network in clear text (use https://",
-        ),
-        (
             "worker:\n  longshore.rest.auth: bearer\n  longshore.rest.auth.audience: a\n  longshore.rest.auth.issuer: i\n  longshore.rest.auth.jwks.url: http://idp.example/keys\n",
             "f.yaml:5:3: longshore.rest.auth.jwks.url: plain http to another machine cannot be trusted with signing keys",
         ),

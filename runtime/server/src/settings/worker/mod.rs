@@ -117,6 +117,8 @@ impl WorkerSettings {
                 problem,
             ));
         }
+        let clear_text = |listener| self.rest().clear_text(listener);
+        findings.extend(self.parsed_listeners.iter().filter_map(clear_text));
         findings
     }
 

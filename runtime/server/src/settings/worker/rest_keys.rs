@@ -79,7 +79,7 @@ pub(crate) struct RestKeys {
     /// The PEM private key of https listeners, where it is not in the keystore file.
     #[serde(rename = "longshore.rest.ssl.key.file")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Lets the REST API listen on other addresses than the loopback without authentication, or without https.
+    /// Lets the REST API listen on other addresses than the loopback without authentication.
     #[serde(rename = "longshore.rest.insecure", default)]
     pub(crate) insecure: bool,
 }
@@ -286,8 +286,7 @@ impl RestKeys {
         found
     }
 
-    /// Whether these listeners may be reached as they are: from other machines only by callers who prove who they are, over a connection
-    /// that nobody listens to.
+    /// Whether these listeners may be reached as they are: from other machines only by callers who prove who they are.
     pub(super) fn judge(&self, listener: &Listener, https: &HttpsKeys) -> Option<Finding> {
         if listener.is_loopback() || self.insecure {
             return None;
@@ -302,15 +301,20 @@ impl RestKeys {
                 "set longshore.rest.auth, listen on 127.0.0.1, or set longshore.rest.insecure=true where the network keeps others out",
             ));
         }
-        if !listener.https {
-            let problem = format!(
-                "{listener} can be reached from other machines, and passwords and tokens would cross the network in clear text"
-            );
-            return Some(wrong(problem).suggest(
-                "use https://, listen on 127.0.0.1 behind a proxy that does TLS, or set longshore.rest.insecure=true where the network is private",
-            ));
-        }
         None
+    }
+
+    /// A note about credentials that anybody on the way can read. It may be a mesh or a proxy that does TLS: the operator knows.
+    pub(super) fn clear_text(&self, listener: &Listener) -> Option<Finding> {
+        if listener.is_loopback() || listener.https || self.insecure {
+            return None;
+        }
+        let problem = format!(
+            "{listener} can be reached from other machines, and passwords and tokens cross the network in clear text"
+        );
+        Some(Finding::new("listeners", problem).suggest(
+            "use https://, or set longshore.rest.insecure=true where a mesh or a proxy does TLS",
+        ))
     }
 
     /// One finding for each key of a method that is not the chosen one.
