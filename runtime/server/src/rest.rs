@@ -14,12 +14,13 @@ mod plugins;
 mod request;
 mod routes;
 mod serve;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub(crate) use access::Role;
-pub(crate) use auth::{Auth, hash};
+pub(crate) use auth::{Auth, hash, is_user_name};
 pub(crate) use browser::Browsers;
 pub(crate) use cors::Cors;
 pub(crate) use plugins::COMMIT;

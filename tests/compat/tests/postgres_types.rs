@@ -1,6 +1,9 @@
 //! Every type of Postgres to a topic and back: rows read by the source, written as JSON and read again as a topic holds it, and written by the sink
 //! into a table of the same columns are equal, with schemas and without, NULLs included.
 
+#[path = "postgres_types/debezium.rs"]
+mod debezium;
+
 use longshore_kit::servers::Postgres;
 use longshore_postgres::{PostgresSink, PostgresSource};
 use longshore_sdk::{

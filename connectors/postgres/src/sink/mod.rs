@@ -23,6 +23,7 @@ mod route;
 mod settings;
 mod table;
 mod task;
+mod unavailable;
 mod write;
 
 pub use config::SinkConfig;

@@ -7,9 +7,6 @@ use longshore_sdk::{
 };
 use std::borrow::Cow;
 
-/// The value that Debezium writes for a large column that an update did not touch.
-pub(crate) const UNAVAILABLE: &str = "__debezium_unavailable_value";
-
 /// Named values, in whatever form they came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Object<'a> {

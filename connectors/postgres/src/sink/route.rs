@@ -4,9 +4,10 @@ use super::{
     batch::{Change, Rows},
     config::PkMode,
     encode::{Cell, Unfit, encode},
-    record::{Fault, Object, UNAVAILABLE, Wish},
+    record::{Fault, Object, Wish},
     settings::Settings,
     table::{Place, Plan},
+    unavailable::unavailable,
 };
 use longshore_sdk::{Datum, Error, Schema, SinkRecord, Topic};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
@@ -288,8 +289,7 @@ impl<'a> Loader<'a, '_> {
             });
             match place {
                 Place::Column(at) => {
-                    let untouched =
-                        envelope && matches!(&cell, Cell::Text(text) if text == UNAVAILABLE);
+                    let untouched = envelope && unavailable(&cell);
                     cells[at] = (!untouched).then_some(cell);
                 }
                 Place::Left => {}

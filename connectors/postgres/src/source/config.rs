@@ -131,7 +131,7 @@ pub struct SourceConfig {
     #[schemars(extend("x-group" = "Mode"))]
     pub(crate) late: Late,
     /// How long to wait for an open transaction that has not written anything yet, in milliseconds; it may write later with an id or a time
-    /// that it took before. One that has written is always waited for.
+    /// that it took before. One that has written, or has locked a table to write, is always waited for.
     #[serde(rename = "longshore.late.commits.idle.ms", default = "late_idle")]
     #[schemars(range(min = 0, max = 86_400_000), extend("x-importance" = "LOW", "x-group" = "Mode"))]
     pub(crate) late_idle_ms: u64,

@@ -154,7 +154,7 @@ impl Cursor {
         upto: Upper,
         (limit, suffix): (u64, Option<&str>),
     ) -> String {
-        let conditions = self.conditions(after, upto);
+        let mut conditions = self.conditions(after, upto);
         let by: Vec<&str> = [
             self.time.as_ref().map(|time| time.sql.as_str()),
             self.id.as_ref().map(|id| id.sql.as_str()),
@@ -162,10 +162,19 @@ impl Cursor {
         .into_iter()
         .flatten()
         .collect();
-        let end = suffix.map_or_else(
-            || format!("FETCH FIRST {limit} ROWS WITH TIES"),
-            str::to_owned,
-        );
+        let end = match (suffix, &self.time, &self.id) {
+            (None, ..) => format!("FETCH FIRST {limit} ROWS WITH TIES"),
+            // A limit of the user's would part rows of one time, and those behind it would be passed: it says up to which time.
+            (Some(suffix), Some(time), None) => {
+                let within = conditions.join(" AND ");
+                conditions.push(format!(
+                    "{0} <= (SELECT max(longshore_at) FROM (SELECT {0} AS longshore_at FROM {from} WHERE {within} ORDER BY {0} {suffix}\n) AS longshore_cut)",
+                    time.sql
+                ));
+                String::new()
+            }
+            (Some(suffix), ..) => suffix.to_owned(),
+        };
         format!(
             "SELECT {select}{}{} FROM {from}{} ORDER BY {} {end}",
             if select.is_empty() { "NULL" } else { "" },

@@ -82,11 +82,11 @@ impl SourceConnector for PostgresSource {
             ),
             (Mode::Timestamp, Late::Wait) => (
                 Level::AtLeastOnce,
-                "the stored offset is the last timestamp whose rows are all delivered: a restart between rows of one timestamp repeats them. Rows wait for open transactions, so none is lost to a late commit; a timestamp must not lie before its transaction",
+                "the stored offset is the last timestamp whose rows are all delivered: a restart between rows of one timestamp repeats them. Rows wait for open transactions, so none is lost to a late commit; a timestamp must not lie before its transaction. Not waited for: on a primary, a transaction that writes nothing for longshore.late.commits.idle.ms; on a standby, one that has not written yet; foreign and replicated tables, whose transactions are elsewhere",
             ),
             (Mode::Incrementing | Mode::Both, Late::Wait) => (
                 Level::ExactlyOnce,
-                "the stored offset is the row's own column. Rows wait for open transactions, so none is lost to a late commit; ids and timestamps must be taken inside the transaction that writes the row",
+                "the stored offset is the row's own column. Rows wait for open transactions, so none is lost to a late commit; ids and timestamps must be taken inside the transaction that writes the row. Not waited for: on a primary, a transaction that writes nothing for longshore.late.commits.idle.ms; on a standby, one that has not written yet; foreign and replicated tables, whose transactions are elsewhere",
             ),
         };
         Guarantee { level, method }

@@ -6,8 +6,8 @@ use super::{
     lane::Lane,
     offset::{PAST, Position},
 };
-use crate::client::Session;
-use futures::{FutureExt, StreamExt};
+use crate::client::{Failure, Session};
+use futures::{FutureExt, TryStreamExt};
 use longshore_sdk::{Datum, Error, Offset, Record, Result, Schema, SourceRecord, Value};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio_postgres::{Row, RowStream, types::FromSql};
@@ -33,8 +33,9 @@ pub(super) struct Page {
     done: Position,
     /// No more rows come of this statement.
     pub(super) ended: bool,
-    /// It ended before its end: it has to be sent again from where the lane stands.
-    pub(super) broken: bool,
+    /// Why it ended before its end: told once the records before are handed out. Then it is sent again from where the lane stands, which may
+    /// be before some of them: untold, an error amid rows of one place would repeat them for ever.
+    failed: Option<Error>,
 }
 
 /// A row's value with its schema, or why there is none.
@@ -66,29 +67,36 @@ impl Page {
             held: None,
             done: lane.position,
             ended: false,
-            broken: false,
+            failed: None,
         })
     }
 
-    /// The next records: some, or the end. Errors: those before are handed out first, and come again with what follows.
+    /// What [`Page::fill`] kept back behind its last records.
+    pub(super) fn failure(&mut self) -> Option<Error> {
+        self.failed.take()
+    }
+
+    /// The next records: some, or the end. Errors: those before are handed out first, the next call tells the error.
     pub(super) async fn fill(
         &mut self,
+        session: &Session,
         lane: &mut Lane,
         rows_max: usize,
     ) -> Result<Vec<SourceRecord>> {
         let mut records = Vec::with_capacity(rows_max.min(256));
         let mut bytes = 0;
         while records.len() < rows_max && bytes < BATCH_BYTES_MAX {
-            let next = match self.stream.next().now_or_never() {
-                Some(next) => next,
-                None if records.is_empty() => self.stream.next().await,
-                None => match tokio::time::timeout(LINGER, self.stream.next()).await {
-                    Ok(next) => next,
+            let judged = |error| Failure::of("poll", &error);
+            let next = match self.stream.try_next().now_or_never() {
+                Some(next) => next.map_err(judged),
+                None if records.is_empty() => session.bounded("poll", self.stream.try_next()).await,
+                None => match tokio::time::timeout(LINGER, self.stream.try_next()).await {
+                    Ok(next) => next.map_err(judged),
                     Err(_) => break,
                 },
             };
             let row = match next {
-                None => {
+                Ok(None) => {
                     self.ended = true;
                     if let Some(held) = self.held.take() {
                         self.done = held.place;
@@ -96,15 +104,13 @@ impl Page {
                     }
                     break;
                 }
-                Some(Ok(row)) => row,
-                // What is here goes first; the error comes again when the statement is sent again.
-                Some(Err(error)) if records.is_empty() => {
-                    let failure = crate::client::Failure::of("poll", &error);
-                    return Err(failure.with("read", lane.subject.shown()).into());
-                }
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "rows end early");
-                    self.broken = true;
+                Ok(Some(row)) => row,
+                Err(failure) => {
+                    let error = failure.with("read", lane.subject.shown()).into();
+                    if records.is_empty() {
+                        return Err(error);
+                    }
+                    self.failed = Some(error);
                     break;
                 }
             };
@@ -116,9 +122,7 @@ impl Page {
                 Ok(()) => {}
                 Err(error) if records.is_empty() => return Err(error),
                 Err(error) => {
-                    // The same row comes first in the next statement, and fails alone.
-                    tracing::debug!(%error, "a row cannot be read");
-                    self.broken = true;
+                    self.failed = Some(error);
                     break;
                 }
             }

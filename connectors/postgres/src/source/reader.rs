@@ -116,6 +116,13 @@ impl Reader {
                 let set = session.client().batch_execute(&sql);
                 session.bounded("connect", set).await?;
             }
+            if self.config.mode != Mode::Bulk {
+                // A page is answered for as long as its rows are taken: whoever takes them slowly is no reason to end it, and rows of one
+                // time cannot be gone on from. What the server lets wait is bounded at our end.
+                let set = session.client().batch_execute("SET statement_timeout = 0");
+                session.bounded("connect", set).await?;
+            }
+            self.transactions.clock(&session).await?;
             self.session = Some(session);
         }
         self.session()
@@ -134,6 +141,9 @@ impl Reader {
     }
 
     async fn advance(&mut self) -> Result<Vec<SourceRecord>> {
+        if let Some(error) = self.page.as_mut().and_then(|(_, page)| page.failure()) {
+            return Err(error);
+        }
         self.connect().await?;
         let rows_max = (self.config.batch_rows as usize).min(BATCH_ROWS_MAX);
         loop {
@@ -147,11 +157,11 @@ impl Reader {
             let Some((at, page)) = &mut self.page else {
                 return Ok(Vec::new());
             };
+            let none = || Error::transient("poll", "the connection was given up");
+            let session = self.session.as_ref().ok_or_else(none)?;
             let at = *at;
-            let records = page.fill(&mut self.lanes[at], rows_max).await?;
-            if page.broken {
-                self.give_up();
-            } else if page.ended {
+            let records = page.fill(session, &mut self.lanes[at], rows_max).await?;
+            if page.ended {
                 let rows = page.rows;
                 self.page = None;
                 self.ended(at, rows).await?;

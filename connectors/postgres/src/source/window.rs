@@ -14,11 +14,12 @@
 //! With no transaction open, step 3 follows at once: the price is one look at `pg_locks` in each poll. Rows are read in the cursor's order and
 //! once, the stored offset is the cursor alone, indexes are used, and nothing is read twice. The rule of `pg_snapshot_xmin` waits for all
 //! transactions of all databases that have written; this one waits for those of this database only, and for those, too, that have taken an id or a
-//! time but not written yet. These cannot be told from readers, so they are waited for during `longshore.late.commits.idle.ms`
+//! time but not locked a table to write yet. These cannot be told from readers, so they are waited for during `longshore.late.commits.idle.ms`
 //! from when they were first seen: an analyst's long SELECT delays rows once, and for so long at most.
 //!
 //! A standby does not see the primary's locks. There, and where `pg_locks` may not be read, `pg_snapshot_xmin` decides: rows up to the bound
-//! are read when the oldest open transaction is one that began to write after the bound was seen.
+//! are read when the oldest open transaction is one that began to write after the bound was seen. Who has taken an id or a time by then, but
+//! has not written yet, is not waited for there.
 //!
 //! What remains: ids that a program takes long before it opens its transaction (a sequence with CACHE, an allocator that takes
 //! blocks), and timestamps that a program's own clock sets. `timestamp.delay.interval.ms` is for the latter.
@@ -39,12 +40,18 @@ use tokio_postgres::{
 /// Sessions of this source never write: they do not wait for each other.
 pub(super) const APPLICATION: &str = "longshore-source";
 
-const OPEN: &str = "SELECT l.virtualtransaction, bool_or(l.locktype = 'transactionid'), max(l.pid) \
+/// Who has an id writes, and who has locked a table as INSERT, UPDATE and DELETE do: a long INSERT .. SELECT has its `now()`, but takes an id with
+/// its first row only. VACUUM locks indexes in that mode: they are nobody's rows.
+const OPEN: &str = "SELECT l.virtualtransaction, bool_or(l.locktype <> 'virtualxid'), max(l.pid) \
     FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
     LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction = l.transactionid \
-    WHERE l.locktype IN ('virtualxid', 'transactionid') AND l.mode = 'ExclusiveLock' AND l.granted \
+    LEFT JOIN pg_class c ON l.locktype = 'relation' AND c.oid = l.relation AND c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'f') \
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    WHERE l.granted AND (l.locktype IN ('virtualxid', 'transactionid') AND l.mode = 'ExclusiveLock' \
+    OR c.oid IS NOT NULL AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')) \
     AND l.pid IS DISTINCT FROM pg_backend_pid() \
     AND coalesce(a.datname, p.database, current_database()) = current_database() \
+    AND coalesce(a.backend_type, '') <> 'autovacuum worker' \
     AND coalesce(a.application_name, '') NOT LIKE $1 || '%' GROUP BY 1";
 
 const HORIZON: &str =
@@ -85,7 +92,7 @@ pub(super) enum Sight {
 /// What is known of an open transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writer {
-    /// Whether it has written something, to whatever table.
+    /// Whether it has written something, or has locked a table to write, whatever table.
     writes: bool,
     /// Its process; 0 for a prepared one.
     pid: i32,
@@ -112,7 +119,7 @@ impl Transactions {
         }
     }
 
-    /// The server's clock in microseconds since the Unix epoch.
+    /// The server's clock in microseconds since the Unix epoch. Learns whether the server is a standby: each session begins with it.
     pub(super) async fn clock(&mut self, session: &Session) -> Outcome<i64> {
         let client = session.client();
         let asked = client.query_typed(CLOCK, &[]);

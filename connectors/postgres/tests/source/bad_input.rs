@@ -211,6 +211,37 @@ async fn a_value_that_its_type_cannot_hold_is_named_and_nothing_before_it_is_los
     assert_eq!(ids(&read(&mut task, 2).await), [3, 4]);
 }
 
+/// Rows of one time are one step: what stands before the bad one is read again with it, and the error must be told all the same.
+#[tokio::test]
+async fn a_value_that_cannot_be_read_amid_rows_of_one_time_is_an_error_and_no_endless_repetition() {
+    let database = Database::new(
+        "CREATE TABLE items (id int, at timestamptz NOT NULL DEFAULT '2024-01-01', price numeric(8,2)); \
+         INSERT INTO items (id, price) VALUES (1, 1), (2, 2), (3, 'NaN'), (4, 4)",
+    );
+    let keys = [
+        ("mode", "timestamp"),
+        ("timestamp.column.name", "at"),
+        ("table.whitelist", "items"),
+        ("numeric.mapping", "none"),
+    ];
+    let mut task = open(&database.config(&keys), Offsets::new())
+        .await
+        .expect("a task");
+    let mut before = 0;
+    let error = loop {
+        match task.poll(std::time::Duration::from_millis(100)).await {
+            Ok(records) => before += records.len(),
+            Err(error) => break error,
+        }
+        assert!(before <= 4, "{before} records without an error");
+    };
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    database.sql("UPDATE items SET price = 3 WHERE id = 3");
+    let mut rest = ids(&read(&mut task, 4).await);
+    rest.sort_unstable();
+    assert_eq!(rest, [1, 2, 3, 4]);
+}
+
 #[tokio::test]
 async fn a_right_that_is_missing_is_named() {
     let database = Database::new(

@@ -244,3 +244,26 @@ async fn a_long_reader_delays_rows_for_a_while_only() {
         .await
         .expect("the reader was there all the time");
 }
+
+/// A long INSERT .. SELECT has its `now()`, and no id of a transaction before its first row.
+#[tokio::test]
+async fn who_has_locked_a_table_to_write_is_waited_for_however_long() {
+    let database = Database::new(TABLE);
+    let mut keys = keys("timestamp+incrementing");
+    keys.push(("longshore.late.commits.idle.ms", "300"));
+    let late = database.client().await;
+    late.batch_execute("BEGIN; INSERT INTO items (writer) SELECT 1 WHERE false")
+        .await
+        .expect("a lock");
+    database.sql("INSERT INTO items DEFAULT VALUES");
+    let mut task = open(&database.config(&keys), Offsets::new())
+        .await
+        .expect("a task");
+    for _ in 0..5 {
+        nothing(&mut task).await;
+    }
+    late.batch_execute("INSERT INTO items DEFAULT VALUES; COMMIT")
+        .await
+        .expect("late");
+    assert_eq!(ids(&read(&mut task, 2).await), [2, 1]);
+}

@@ -90,6 +90,24 @@ async fn rows_of_one_time_are_one_step() {
     nothing(&mut task).await;
 }
 
+/// A limit of the user's cuts between times, not amid the rows of one: those behind the cut would be passed.
+#[tokio::test]
+async fn a_suffix_cuts_no_rows_of_one_time_off() {
+    let database = Database::new(
+        "CREATE TABLE items (id int, at timestamptz NOT NULL); \
+         INSERT INTO items SELECT n, '2024-01-01'::timestamptz + n / 4 * interval '1 day' FROM generate_series(1, 10) n",
+    );
+    let config = database.config(&[
+        ("mode", "timestamp"),
+        ("timestamp.column.name", "at"),
+        ("query.suffix", "LIMIT 2 -- rows"),
+    ]);
+    let mut task = open(&config, Offsets::new()).await.expect("a task");
+    let mut all = ids(&read(&mut task, 10).await);
+    all.sort_unstable();
+    assert_eq!(all, (1..=10).collect::<Vec<i64>>());
+}
+
 #[tokio::test]
 async fn a_start_may_be_set() {
     let database = Database::new(ITEMS);

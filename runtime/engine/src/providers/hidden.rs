@@ -102,7 +102,7 @@ impl Secrets {
 /// Therefore there is one such list in a process and not one in each worker.
 #[derive(Default)]
 struct Known {
-    /// The longest first, each with when it was added.
+    /// The longest first, each with when it was added last.
     values: Vec<(u64, String)>,
     added: u64,
 }
@@ -111,7 +111,11 @@ static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
 impl Known {
     fn add(&mut self, value: &str) {
-        if self.values.iter().any(|(_, known)| known == value) {
+        self.added += 1;
+        let known = self.values.iter_mut().find(|(_, known)| known == value);
+        if let Some((added, _)) = known {
+            // It is in use: what nobody has named for longest is forgotten, and not this.
+            *added = self.added;
             return;
         }
         if self.values.len() >= KNOWN_MAX {
@@ -124,7 +128,6 @@ impl Known {
                 self.values.remove(oldest);
             }
         }
-        self.added += 1;
         let at = self
             .values
             .partition_point(|(_, known)| known.len() >= value.len());
@@ -193,4 +196,28 @@ fn decoded(text: &str) -> String {
         at += if hex.is_some() { 3 } else { 1 };
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KNOWN_MAX, Known};
+
+    #[test]
+    fn i6_i8_a_secret_in_use_outlives_those_that_were_used_once() {
+        let mut known = Known::default();
+        known.add("secret in use");
+        for number in 0..KNOWN_MAX {
+            if number == KNOWN_MAX / 2 {
+                known.add("secret in use");
+            }
+            known.add(&format!("tried once {number}"));
+        }
+        assert_eq!(known.values.len(), KNOWN_MAX);
+        assert!(
+            known
+                .values
+                .iter()
+                .any(|(_, value)| value == "secret in use")
+        );
+    }
 }

@@ -74,14 +74,19 @@ impl Source {
 
     /// Supplies a client from now on until it is gone.
     pub(super) fn attach(self: &Arc<Self>, client: &Arc<dyn Bearer>) {
-        let token = {
+        {
             let mut state = self.state();
             state.clients.retain(|client| client.strong_count() > 0);
             state.clients.push(Arc::downgrade(client));
-            state.token.clone()
-        };
-        if let Some(token) = token.filter(|token| token.remaining().is_some()) {
+        }
+        let mut handed: Option<Arc<Token>> = None;
+        // Until it has not changed meanwhile: the former one must not be handed over behind the new one.
+        while let Some(token) = self.token() {
+            if handed.is_some_and(|handed| Arc::ptr_eq(&handed, &token)) {
+                break;
+            }
             token.hand_to(client.native());
+            handed = Some(token);
         }
         self.run();
     }

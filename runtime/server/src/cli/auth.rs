@@ -12,8 +12,10 @@ const PASSWORD_BYTES_MAX: u64 = 1024;
 /// Carries out one action.
 pub(crate) fn run(action: AuthAction) -> Result<()> {
     let AuthAction::Hash { name, role } = action;
-    if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
-        bail!("a name has no colon and no control characters, and is not empty");
+    if !rest::is_user_name(&name) {
+        bail!(
+            "a name has no colon, no control characters, no blanks around it and no # before it, and is not empty or longer than 256 bytes"
+        );
     }
     let password = password(&name)?;
     if password.chars().count() < PASSWORD_CHARS_MIN {
@@ -48,8 +50,12 @@ fn password(name: &str) -> Result<String> {
     let mut line = String::new();
     std::io::stdin()
         .lock()
-        .take(PASSWORD_BYTES_MAX)
+        .take(PASSWORD_BYTES_MAX + 1)
         .read_line(&mut line)
         .context("standard input could not be read")?;
+    // The hash of a part would let in whoever knows that part, and not who gives the whole.
+    if line.len() as u64 > PASSWORD_BYTES_MAX {
+        bail!("the password is too long: at most {PASSWORD_BYTES_MAX} bytes");
+    }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

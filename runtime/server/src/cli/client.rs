@@ -55,7 +55,12 @@ impl Rest {
             (None, _) => None,
         };
         let tls = trust::client(https, remote.cacert.as_deref(), shown)?;
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if is_loopback(&url) {
+            // This machine is no proxy's business, and neither are the credentials for it.
+            client = client.no_proxy();
+        }
+        let client = client
             .tls_backend_preconfigured(tls)
             // Credentials go where the flags say.
             .redirect(reqwest::redirect::Policy::none())

@@ -8,9 +8,9 @@ mod jwks;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use credentials::hash;
 #[cfg(test)]
 pub(super) use credentials::quick_hash;
+pub(crate) use credentials::{hash, is_user_name};
 
 use super::access::{Identity, Peer, Role};
 use crate::settings::{AuthMethod, RestKeys};

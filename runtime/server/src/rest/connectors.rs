@@ -195,13 +195,13 @@ pub(crate) async fn patch_config(
     Ok(ok(&door.control()?.patch_config(&name, changes).await?))
 }
 
-/// Refuses what stands for a secret in answers: stored, it would take the secret's place.
+/// Refuses what stands for a secret in answers, a whole one or the password of a URL: stored, it would take the secret's place.
 fn whole<'a>(mut entries: impl Iterator<Item = (&'a String, &'a String)>) -> Result<(), Failure> {
-    let Some((key, _)) = entries.find(|(_, value)| *value == HIDDEN) else {
+    let Some((key, _)) = entries.find(|(_, value)| value.contains(HIDDEN)) else {
         return Ok(());
     };
     let message = format!(
-        "The value of {key} is {HIDDEN}, which stands for a secret that was not shown: read the config with the role admin, or give the secret."
+        "The value of {key} holds {HIDDEN}, which stands for a secret that was not shown: read the config with the role admin, or give the secret."
     );
     Err(Failure::bad_request(message).at(key))
 }
@@ -353,7 +353,20 @@ pub(super) fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::values;
+    use super::{values, whole};
+
+    #[test]
+    fn i8_what_stands_for_a_secret_is_not_stored() {
+        let judge = |value: &str| whole([(&"k".to_owned(), &value.to_owned())].into_iter());
+        for value in [
+            "[hidden]",
+            "postgresql://u:[hidden]@h/db",
+            "a password=[hidden]",
+        ] {
+            assert!(judge(value).is_err(), "{value}");
+        }
+        assert!(judge("${env:PW}").is_ok() && judge("hidden").is_ok());
+    }
 
     #[test]
     fn a_query_parameter_may_repeat_and_is_decoded() {

@@ -5,9 +5,6 @@ use longshore_engine::control::{ConnectorInfo, Control, TaskInfo};
 use longshore_sdk::config::{Flat, KeyType, info::HIDDEN, looks_secret};
 use std::collections::{BTreeSet, HashMap};
 
-/// Query parameters of URLs that hold secrets.
-const SECRET_PARAMETERS: [&str; 4] = ["password", "passwd", "secret", "token"];
-
 /// Hides the secrets of configs. An admin sees them: who may write a config must read it as it is, or could not write it back.
 pub(crate) struct Mask<'a> {
     control: &'a Control,
@@ -123,8 +120,7 @@ fn without_passwords(value: &str) -> String {
 }
 
 fn is_secret_parameter(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SECRET_PARAMETERS.iter().any(|secret| key.ends_with(secret))
+    looks_secret(key) || key.to_ascii_lowercase().ends_with("pwd")
 }
 
 #[cfg(test)]
@@ -150,6 +146,10 @@ mod tests {
             (
                 "amqp://a:b@h1/x,amqp://c:d@h2/y",
                 "amqp://a:[hidden]@h1/x,amqp://c:[hidden]@h2/y",
+            ),
+            (
+                "https://h/?api_key=abc&x-access-key=d&PWD=e&q=1",
+                "https://h/?api_key=[hidden]&x-access-key=[hidden]&PWD=[hidden]&q=1",
             ),
             ("https://h/path?q=1", "https://h/path?q=1"),
             ("plain, text=1", "plain, text=1"),

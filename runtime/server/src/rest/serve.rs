@@ -1,6 +1,6 @@
 //! The HTTP server: connections, their limits and their end.
 
-use super::{Tls, access::Peer};
+use super::{Tls, access::Peer, stall::Stall};
 use anyhow::{Context, Result};
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{Router, extract::Request};
@@ -25,6 +25,8 @@ const CONNECTIONS_MAX: usize = 512;
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A client that takes longer to agree on TLS is cut off.
 const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for longer is cut off.
+const READ_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long requests in progress may take to finish when the server stops.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -136,7 +138,7 @@ where
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, READ_WAIT_MAX)), service);
     tokio::pin!(serving);
     let mut asked = false;
     let result = loop {
@@ -150,5 +152,26 @@ where
     };
     if let Err(error) = result {
         tracing::debug!(peer = %address, %error, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CancellationToken, Router, connection, plain};
+    use axum::routing::get;
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn i6_a_client_that_never_reads_is_cut_off() {
+        let (mut client, server) = tokio::io::duplex(512);
+        let routes = Router::new().route("/", get(async || "x".repeat(4096)));
+        let peer = plain(([127, 0, 0, 1], 1).into());
+        let serving = tokio::spawn(connection(server, peer, routes, CancellationToken::new()));
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        client.write_all(request).await.expect("sent");
+        let ended = tokio::time::timeout(Duration::from_secs(300), serving).await;
+        ended.expect("its seat is free again").expect("no panic");
+        drop(client);
     }
 }

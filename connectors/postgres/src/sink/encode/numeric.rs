@@ -1,7 +1,8 @@
 //! Exact decimals: text, decimals and integers into Postgres's base-10000 digits.
 
 use super::{Cell, Fit, Unfit, misfit, number::RANGE};
-use longshore_sdk::Decimal;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use longshore_sdk::{Decimal, json::members};
 use num_bigint::BigInt;
 use std::borrow::Cow;
 
@@ -13,6 +14,11 @@ const WHOLE_MAX: i64 = 131_072;
 const TEXT_MAX: usize = 200_000;
 /// The same for the bytes of an unscaled integer.
 const UNSCALED_MAX: usize = 64 * 1024;
+
+/// Unscaled bytes in base64 are not guessed at: without a schema nobody says what their scale is.
+const NO_NUMBER: Unfit = Unfit::because(
+    "a text is no number (the bytes of a decimal have no scale in JSON without schemas: set schemas.enable=true, or Debezium's decimal.handling.mode=string)",
+);
 
 const POSITIVE: u16 = 0x0000;
 const NEGATIVE: u16 = 0x4000;
@@ -33,8 +39,34 @@ pub(super) fn write(cell: &Cell<'_>, out: &mut Vec<u8>) -> Fit {
         // The shortest digits that read back the same.
         Cell::Double(number) => of_text(ryu::Buffer::new().format_finite(*number), out),
         Cell::Float(number) => of_text(ryu::Buffer::new().format_finite(*number), out),
+        Cell::Json(text) => match variable_scale(text) {
+            Some(number) => of_text(&number, out),
+            None => Err(misfit(cell, "numeric")),
+        },
         _ => Err(misfit(cell, "numeric")),
     }
+}
+
+/// Debezium's number with a scale of its own, in JSON without schemas: `{"scale":2,"value":"AfQ="}`, the unscaled integer in base64.
+fn variable_scale(text: &[u8]) -> Option<String> {
+    let (mut scale, mut unscaled) = (None, None);
+    for member in members(text)? {
+        let member = member.ok()?;
+        let value = &text[member.value];
+        match &text[member.name] {
+            b"scale" => scale = std::str::from_utf8(value).ok()?.parse::<i32>().ok(),
+            b"value" => {
+                let base64 = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                if base64.len() > UNSCALED_MAX / 3 * 4 {
+                    return None;
+                }
+                unscaled = STANDARD.decode(base64).ok();
+            }
+            _ => return None,
+        }
+    }
+    let digits = BigInt::from_signed_bytes_be(&unscaled?);
+    Some(format!("{digits}e{}", -i64::from(scale?)))
 }
 
 fn of_text(text: &str, out: &mut Vec<u8>) -> Fit {
@@ -54,7 +86,7 @@ fn special(text: &str, out: &mut Vec<u8>) -> Fit {
         (true, ..) => NAN,
         (_, true, false) => INFINITY,
         (_, true, true) => MINUS_INFINITY,
-        _ => return Err(Unfit::because("a text is no number")),
+        _ => return Err(NO_NUMBER),
     };
     header(out, 0, 0, sign, 0);
     Ok(())

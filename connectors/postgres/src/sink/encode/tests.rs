@@ -345,4 +345,47 @@ fn semantic_names_tell_what_numbers_mean() {
         Schema::new(Kind::Struct(Vec::new())).named("io.debezium.data.VariableScaleDecimal");
     let bytes = encoded(&Cell::of_value(&scaled, Some(&schema)), Wire::Numeric).expect("it fits");
     assert_eq!(words(&bytes), [2, 0, 0, 2, 1, 2300]);
+    // The same without schemas; anything else that is an object is no number.
+    let json = encoded(
+        &Cell::of_json(br#"{"scale":2,"value":"ew=="}"#),
+        Wire::Numeric,
+    );
+    assert_eq!(json, Ok(bytes));
+    for bad in [
+        r#"{"scale":2}"#,
+        r#"{"value":"ew=="}"#,
+        r#"{"scale":2,"value":"e"}"#,
+        r#"{"scale":2,"value":123}"#,
+        r#"{"scale":2,"value":"ew==","more":1}"#,
+        "{}",
+        "[1]",
+    ] {
+        assert!(
+            encoded(&Cell::of_json(bad.as_bytes()), Wire::Numeric).is_err(),
+            "{bad}"
+        );
+    }
+}
+
+/// What Debezium writes without schemas says nothing of its unit: what cannot be milliseconds is refused, not written a thousandfold.
+#[test]
+fn numbers_beyond_every_millisecond_are_refused() {
+    let told = |cell: &Cell<'_>, wire| {
+        encoded(cell, wire).is_err_and(|text| text.contains("microseconds"))
+    };
+    assert!(told(&Cell::Number("1709210096789012"), Wire::Timestamp));
+    assert!(told(&Cell::Int(-2_208_988_799_999_999), Wire::Timestamp));
+    assert!(told(&Cell::Number("86399999999"), Wire::Time));
+    assert!(told(&Cell::Int(-86_400_001), Wire::Time));
+    assert_eq!(int(&Cell::Number("946684800001"), Wire::Timestamp), 1000);
+    assert_eq!(int(&Cell::Int(86_400_000), Wire::Time), 86_400_000_000);
+    assert!(encoded(&Cell::Int(-1), Wire::Time).is_err());
+}
+
+#[test]
+fn a_date_may_name_its_zone() {
+    for good in ["2024-02-29Z", "+2024-02-29Z", "2024-02-29"] {
+        assert_eq!(int(&text(good), Wire::Date) + 10_957, 19_782, "{good}");
+    }
+    assert!(encoded(&text("2024-02-29Q"), Wire::Date).is_err());
 }

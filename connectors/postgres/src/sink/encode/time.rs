@@ -14,6 +14,11 @@ const TIMESTAMP_MIN: i64 = -211_813_488_000_000_000;
 const TIMESTAMP_END: i64 = 9_223_371_331_200_000_000;
 
 const RANGE: Unfit = Unfit::because("a date or time is out of the range of its column's type");
+/// The end of 9999-12-31. Counts of microseconds are beyond it, apart from those around 1970.
+const YEAR_9999_MILLIS: i64 = 253_402_300_800_000;
+const UNIT: Unfit = Unfit::because(
+    "a number is taken for milliseconds, and is beyond a day (time) or the year 9999 (timestamp): if it counts microseconds, set schemas.enable=true so that the record says so, or Debezium's time.precision.mode=isostring",
+);
 const NO_DATE: Unfit = Unfit::because("a text is no date (YYYY-MM-DD) or timestamp in ISO 8601");
 const NO_TIME: Unfit = Unfit::because("a text is no time of day (HH:MM:SS)");
 
@@ -49,10 +54,7 @@ pub(super) fn date(cell: &Cell<'_>) -> Fit<i32> {
 pub(super) fn time_of_day(cell: &Cell<'_>) -> Fit<i64> {
     let micros = match cell {
         Cell::Time(micros) => *micros,
-        Cell::Int(ms) => ms.checked_mul(1000).ok_or(RANGE)?,
-        Cell::Number(_) => super::number::integer(cell)?
-            .checked_mul(1000)
-            .ok_or(RANGE)?,
+        Cell::Int(_) | Cell::Number(_) => millis(cell, DAY / 1000)?,
         Cell::Timestamp(micros) if (0..DAY).contains(micros) => *micros,
         Cell::Text(text) => {
             let text = text.trim();
@@ -72,8 +74,7 @@ pub(super) fn timestamp(cell: &Cell<'_>) -> Fit<i64> {
     let micros = match cell {
         Cell::Infinity { negative } => return Ok(infinity(*negative, i64::MIN, i64::MAX)),
         Cell::Timestamp(micros) => micros.checked_sub(EPOCH_MICROS),
-        Cell::Int(ms) => of_millis(*ms),
-        Cell::Number(_) => of_millis(super::number::integer(cell)?),
+        Cell::Int(_) | Cell::Number(_) => millis(cell, YEAR_9999_MILLIS)?.checked_sub(EPOCH_MICROS),
         Cell::Date(days) => days
             .checked_sub(EPOCH_DAYS)
             .and_then(|days| days.checked_mul(DAY)),
@@ -94,8 +95,13 @@ pub(super) fn timestamp(cell: &Cell<'_>) -> Fit<i64> {
     known.then_some(micros).ok_or(RANGE)
 }
 
-fn of_millis(ms: i64) -> Option<i64> {
-    ms.checked_mul(1000)?.checked_sub(EPOCH_MICROS)
+/// A number's milliseconds as microseconds.
+fn millis(cell: &Cell<'_>, most: i64) -> Fit<i64> {
+    let ms = super::number::integer(cell)?;
+    if !(-most..=most).contains(&ms) {
+        return Err(UNIT);
+    }
+    Ok(ms * 1000)
 }
 
 fn infinity<T>(negative: bool, least: T, greatest: T) -> T {
@@ -122,7 +128,8 @@ fn read(text: &str) -> Option<Moment> {
         None => (text.strip_suffix("AD").map_or(text, str::trim_end), false),
     };
     let (days, rest) = civil(text, before_christ)?;
-    if rest.is_empty() {
+    // Debezium's IsoDate is a date with a zone: 2024-02-29Z.
+    if matches!(rest, "" | "Z" | "z") {
         return Some(Moment::At {
             days,
             micros: 0,

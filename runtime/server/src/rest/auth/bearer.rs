@@ -16,7 +16,7 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// Who may sign tokens, and what they must say.
 pub(crate) struct Bearer {
-    keys: Jwks,
+    keys: Arc<Jwks>,
     algorithms: Vec<Algorithm>,
     issuer: String,
     audience: Vec<String>,
@@ -38,7 +38,7 @@ impl Bearer {
             pairs.collect::<Vec<_>>()
         };
         Ok(Self {
-            keys: Jwks::of(keys)?,
+            keys: Arc::new(Jwks::of(keys)?),
             algorithms: keys.algorithms.iter().map(|one| algorithm(*one)).collect(),
             issuer,
             audience: keys.audience.clone(),
@@ -59,7 +59,7 @@ impl Bearer {
     }
     #[cfg(test)]
     pub(super) fn with_keys(mut self, keys: Jwks) -> Self {
-        self.keys = keys;
+        self.keys = Arc::new(keys);
         self
     }
 

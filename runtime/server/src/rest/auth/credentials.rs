@@ -95,12 +95,19 @@ impl Users {
     }
 }
 
+/// Whether a name can stand in the file and be given with a password: what it looks like there is what callers send.
+pub(crate) fn is_user_name(name: &str) -> bool {
+    let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
+    let odd = |char: char| char == ':' || char.is_control();
+    fits && name.trim() == name && !name.starts_with('#') && !name.contains(odd)
+}
+
 fn user(line: &str) -> Result<(User, u64)> {
     let parts: Vec<&str> = line.split(':').map(str::trim).collect();
     let [name, hash, roles] = parts[..] else {
         bail!("expected name:hash:role[,role], got {} parts", parts.len());
     };
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+    if !is_user_name(name) {
         bail!("expected a name of 1 to {NAME_BYTES_MAX} bytes before the first colon");
     }
     let role = roles
@@ -154,7 +161,7 @@ pub(in crate::rest) fn quick_hash(password: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, Users, hash, quick_hash};
+    use super::{Role, Users, hash, is_user_name, quick_hash};
 
     #[test]
     fn a_line_is_a_user() {
@@ -170,6 +177,19 @@ mod tests {
         assert_eq!(users.get("bob").expect("bob").role, Role::Operate);
         assert_eq!(users.decoy().expect("one").name.as_ref(), "ann");
         assert!(users.get("Ann").is_none());
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_was_written() {
+        assert!(
+            ["ann", "a b", "a#b", "\u{e9}"]
+                .into_iter()
+                .all(is_user_name)
+        );
+        let long = "a".repeat(257);
+        for name in ["", "#ann", " ann", "ann\t", "a:b", "a\nb", &long] {
+            assert!(!is_user_name(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, OnceCell},
+    sync::{Mutex, OnceCell, OwnedMutexGuard},
     time::{Instant, sleep},
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Jwks {
     look_again_after: Duration,
     set: RwLock<Set>,
     /// When it was last asked for. Held while asking: callers wait for one answer.
-    asked: Mutex<Option<Instant>>,
+    asked: Arc<Mutex<Option<Instant>>>,
     client: OnceCell<Client>,
 }
 
@@ -98,7 +98,7 @@ impl Jwks {
             refresh,
             look_again_after,
             set: RwLock::default(),
-            asked: Mutex::default(),
+            asked: Arc::default(),
             client: OnceCell::new(),
         }
     }
@@ -112,7 +112,7 @@ impl Jwks {
     }
 
     /// Asks for the set now and again; reads the file again whenever it changes.
-    pub(super) async fn keep_fresh(&self) {
+    pub(super) async fn keep_fresh(self: &Arc<Self>) {
         if let Source::File(file) = &self.source {
             let mut watch = Watch::new(vec![file.clone()], FILE_LOOK_EVERY);
             loop {
@@ -143,7 +143,7 @@ impl Jwks {
 
     /// The keys that may have signed a token. One that is not in the set is looked for, now and then; 503 while there is no set at all.
     pub(super) async fn find(
-        &self,
+        self: &Arc<Self>,
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Vec<DecodingKey>, Refusal> {
@@ -171,11 +171,18 @@ impl Jwks {
     }
 
     /// Fetches the set unless that was done within `not_within`. True if the set is fresh.
-    async fn ask(&self, not_within: Duration) -> bool {
-        let mut asked = self.asked.lock().await;
+    async fn ask(self: &Arc<Self>, not_within: Duration) -> bool {
+        let asked = Arc::clone(&self.asked).lock_owned().await;
         if asked.is_some_and(|at| at.elapsed() < not_within) {
             return true;
         }
+        // On its own: a caller who hangs up neither ends the question for the others nor makes room for another one.
+        let this = Arc::clone(self);
+        let fetched = tokio::spawn(async move { this.ask_now(asked).await });
+        fetched.await.unwrap_or(false)
+    }
+
+    async fn ask_now(&self, mut asked: OwnedMutexGuard<Option<Instant>>) -> bool {
         let fetched = tokio::time::timeout(FETCH_WAIT_MAX, self.fetch()).await;
         *asked = Some(Instant::now());
         match fetched.unwrap_or_else(|_| Err(anyhow!("no answer within {FETCH_WAIT_MAX:?}"))) {

@@ -224,8 +224,18 @@ impl Provider {
             let answer = set.lock().expect("not poisoned").clone();
             async move { Json(answer) }
         };
+        let (set, count) = (Arc::clone(&keys), Arc::clone(&asked));
+        let serve_late = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            let answer = set.lock().expect("not poisoned").clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Json(answer)
+            }
+        };
         let routes = Router::new()
             .route("/keys", get(serve))
+            .route("/late", get(serve_late))
             .route("/elsewhere", get(async || Redirect::temporary("/keys")))
             .route("/large", get(async || "x".repeat(1 << 20)))
             .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR));
@@ -288,6 +298,20 @@ async fn tokens_of_every_allowed_algorithm_get_in() {
         );
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1, "the set is kept");
+}
+
+#[tokio::test]
+async fn callers_who_hang_up_do_not_make_us_ask_again() {
+    let signer = Signer::new(Algorithm::ES256, "es");
+    let provider = Provider::start(json!({ "keys": [signer.public()] })).await;
+    let bearer = provider.bearer("/late", &[]);
+    let token = signer.sign(&claims());
+    for _ in 0..3 {
+        let hasty = tokio::time::timeout(Duration::from_millis(250), bearer.identify(&token));
+        assert!(hasty.await.is_err(), "the answer is late");
+    }
+    bearer.identify(&token).await.expect("the set came");
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

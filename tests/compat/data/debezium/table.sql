@@ -1,0 +1,41 @@
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s fine');
+CREATE TABLE item (
+  tenant int NOT NULL,
+  code text NOT NULL,
+  small smallint,
+  big bigint,
+  price numeric(12,2),
+  amount numeric,
+  ratio double precision,
+  single real,
+  flag boolean,
+  name varchar(40),
+  day date,
+  clock time,
+  clock_ms time(3),
+  clock_zone timetz,
+  at timestamp,
+  at_ms timestamp(3),
+  at_zone timestamptz,
+  uid uuid,
+  doc jsonb,
+  raw json,
+  blob bytea,
+  tags text[],
+  counts int[],
+  feeling mood,
+  strict_name text NOT NULL,
+  strict_day date NOT NULL,
+  big_text text,
+  big_doc jsonb,
+  big_blob bytea,
+  big_tags text[],
+  big_counts int[],
+  big_longs bigint[],
+  big_ids uuid[],
+  PRIMARY KEY (tenant, code)
+);
+-- A row above 2 kB keeps its large values out of line, small as they are: recordings stay small.
+ALTER TABLE item SET (toast_tuple_target = 128);
+ALTER TABLE item ALTER big_text SET STORAGE EXTERNAL, ALTER big_doc SET STORAGE EXTERNAL, ALTER big_blob SET STORAGE EXTERNAL,
+  ALTER big_tags SET STORAGE EXTERNAL, ALTER big_counts SET STORAGE EXTERNAL, ALTER big_longs SET STORAGE EXTERNAL, ALTER big_ids SET STORAGE EXTERNAL;
