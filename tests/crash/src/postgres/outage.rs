@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use longshore_kit::servers::{Proxy, wait_until};
 
-use super::place::{CONNECTOR, Place, Systems};
+use super::place::{Place, Systems};
 use crate::worker::{Home, Worker};
 
 /// How Postgres goes away.
@@ -91,7 +91,7 @@ pub fn prove(plan: &Plan) -> Result<()> {
             &mut worker,
         )?;
     }
-    worker.settled(CONNECTOR)?;
+    worker.settled(&place.connector)?;
     place.check(&systems.postgres)?;
     worker.stop()?;
     println!(
@@ -127,7 +127,7 @@ fn suffer(
         "{fault:?} hit no running transfer: all {had} rows are there"
     );
     if fault != Fault::Restart {
-        let said = complaint(worker, plan.lasts)?;
+        let said = complaint(worker, &place.connector, plan.lasts)?;
         println!("  {fault:?} at row {had}; meanwhile the status says: {said}");
         let now = place.rows(&systems.postgres)?;
         ensure!(
@@ -154,19 +154,19 @@ fn suffer(
 const BATCHES_UNDER_WAY: u64 = 1000;
 
 /// Lets the fault last, and returns what the status came to say. Errors: it said nothing.
-fn complaint(worker: &mut Worker, lasts: Duration) -> Result<String> {
+fn complaint(worker: &mut Worker, connector: &str, lasts: Duration) -> Result<String> {
     let start = Instant::now();
     let mut said = None;
     // A fault shorter than a client's patience is not noticed by it: the status gets its time even then.
     let noticed = wait_until(lasts.max(PATIENCE), || {
-        said = worker.complaints(CONNECTOR)?.into_iter().next();
+        said = worker.complaints(connector)?.into_iter().next();
         Ok(said.is_some())
     })?;
     ensure!(
         noticed,
         "the status shows no trouble after {:?}:\n{}",
         start.elapsed(),
-        worker.rest("GET", &format!("/connectors/{CONNECTOR}/status"), None)?
+        worker.rest("GET", &format!("/connectors/{connector}/status"), None)?
     );
     let rest = lasts.saturating_sub(start.elapsed());
     let end = Instant::now() + rest;

@@ -1,5 +1,6 @@
 //! Where records become rows: a broker of its own, a Postgres, a table that takes everything, and what must be in it at the end.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +14,6 @@ use tempfile::TempDir;
 use super::rig::create_topic;
 use crate::binary::binary;
 
-/// The connector's name, and so its consumer group's, whoever runs it.
-pub(crate) const CONNECTOR: &str = "orders";
 /// Partitions of the topic.
 pub(crate) const PARTITIONS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +99,8 @@ impl Systems {
 
 /// A topic, and the database with the table that it goes to.
 pub(crate) struct Place {
+    /// The connector's name, and so its consumer group's, whoever runs it. No other place on the same broker has it.
+    pub(crate) connector: String,
     bootstrap: String,
     topic: String,
     database: String,
@@ -115,9 +116,13 @@ impl Place {
             "CREATE TABLE orders (id bigint NOT NULL, note text, part int NOT NULL, off bigint NOT NULL)",
         )?;
         let bootstrap = systems.bootstrap();
-        let topic = format!("orders-{}-{database}", std::process::id());
+        // Databases of two servers have the same names: a place is told apart by its own number.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let topic = format!("orders-{}-{number}", std::process::id());
         create_topic(&bootstrap, &topic, i32::try_from(PARTITIONS)?)?;
         Ok(Self {
+            connector: topic.clone(),
             bootstrap,
             topic,
             database,
@@ -157,7 +162,7 @@ impl Place {
 
     /// The connector that writes the table by this URL. Batches are small, so that there are many transactions.
     pub(crate) fn connector(&self, url: &str) -> Value {
-        json!({ "name": CONNECTOR, "config": {
+        json!({ "name": self.connector, "config": {
             "connector.class": "postgres-sink", "tasks.max": "1", "topics": self.topic,
             "connection.url": url, "table.name.format": "orders", "insert.mode": "insert", "pk.mode": "none",
             "consumer.override.max.poll.records": "200",

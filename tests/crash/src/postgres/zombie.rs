@@ -7,7 +7,7 @@ use longshore_kit::servers::{Hold, Holding, Proxy};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::place::{CONNECTOR, Place, Systems};
+use super::place::{Place, Systems};
 use crate::worker::Home;
 
 /// Records before the ledger is watched and the freeze prepared.
@@ -150,7 +150,7 @@ fn round(systems: &Systems, freeze: Freeze, records: u64, random: &mut StdRng) -
     }
     b.until("every row", || Ok(place.rows(postgres)? >= records))?;
     for worker in [&mut a, &mut b] {
-        worker.settled(CONNECTOR)?;
+        worker.settled(&place.connector)?;
     }
     println!("    the zombie: {}", last_words(&first)?);
     place.check(postgres)?;
