@@ -361,8 +361,9 @@ fn variables_are_read_where_the_pattern_allows_it() {
         EnvironmentProvider::new("CARGO_.*|NOT_SET_.*").expect("a pattern"),
     );
     assert_eq!(
-        value(&all, "${env:CARGO_PKG_NAME}").expect("set"),
-        "longshore-engine"
+        value(&all, "${env:CARGO_MANIFEST_DIR}").expect("set"),
+        // As it is now: whoever runs the tests without cargo may have set another one.
+        std::env::var("CARGO_MANIFEST_DIR").expect("set for tests")
     );
     let unset = "${env:NOT_SET_AT_ALL}";
     assert_eq!(value(&all, unset).expect("stays"), unset);
