@@ -114,8 +114,16 @@ pub fn check(
 
 /// Every key that a config may have, by which its secrets are told; none where its class is not known.
 pub fn definition(config: &Flat, registry: &Registry) -> Definition {
-    let (_, known) = judge(config, registry, &Flat::new(), &Overrides::default());
-    known.unwrap_or_default()
+    let class = get(config, "connector.class");
+    let Some(connector) = class.and_then(|class| registry.connector(class)) else {
+        return Definition::default();
+    };
+    let mut report = Report {
+        definition: framework(connector.direction()),
+        ..Report::default()
+    };
+    let known = plugins::check(config, registry, &Flat::new(), &mut report);
+    report.definition.and(connector.definition()).and(known)
 }
 
 /// The findings about values, and the keys that may be given if the connector's class is known.

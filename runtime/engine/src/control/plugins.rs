@@ -6,7 +6,7 @@ use super::{
 use crate::{registry::simple, validate};
 use longshore_sdk::{
     Direction,
-    config::{Flat, info::ConfigKeyInfo},
+    config::{Definition, Flat, info::ConfigKeyInfo},
 };
 
 impl Control {
@@ -27,6 +27,10 @@ impl Control {
                 },
             })
             .collect()
+    }
+    /// Every key that a connector's config may have, those of its transforms and converters too; none where its class is not known.
+    pub fn definition(&self, config: &Flat) -> Definition {
+        validate::definition(config, &self.cx.registry)
     }
     /// The settings of a plugin; of a connector the framework's first.
     pub fn plugin_config(&self, class: &str) -> ControlResult<Vec<ConfigKeyInfo>> {

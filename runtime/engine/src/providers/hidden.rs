@@ -3,8 +3,9 @@
 use crate::mutant::mutant;
 use longshore_sdk::{
     Error,
-    config::{Flat, info::HIDDEN},
+    config::{Flat, info::HIDDEN, looks_secret},
 };
+use percent_encoding::percent_decode_str;
 use std::{
     borrow::Cow,
     cmp::Reverse,
@@ -157,6 +158,15 @@ pub fn hide_inside(value: &str) -> String {
     secrets.hide_text(value)
 }
 
+/// A config's entry for people: nothing of a value whose key looks secret, the others without the passwords inside.
+pub fn shown(key: &str, value: &str) -> String {
+    if looks_secret(key) {
+        HIDDEN.to_owned()
+    } else {
+        hide_inside(value)
+    }
+}
+
 /// `scheme://user:THIS@host` and `password=THIS`, as URLs, DSNs and JAAS configs hold them.
 static INSIDE: LazyLock<Option<fancy_regex::Regex>> = LazyLock::new(|| {
     let url = r"://[^:/?#@\s]*:([^@/?#\s]+)@";
@@ -176,26 +186,12 @@ fn inside(value: &str) -> Vec<String> {
     };
     for captures in pattern.captures_iter(value).flatten() {
         for part in captures.iter().skip(1).flatten() {
-            found.push(decoded(part.as_str()));
-            found.push(part.as_str().to_owned());
+            let part = part.as_str();
+            found.push(percent_decode_str(part).decode_utf8_lossy().into_owned());
+            found.push(part.to_owned());
         }
     }
     found
-}
-
-/// `%41` is A, as in URLs.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        let hex = text
-            .get(at + 1..at + 3)
-            .filter(|_| *byte == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(hex.unwrap_or(*byte));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

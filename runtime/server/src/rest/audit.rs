@@ -8,6 +8,7 @@ use axum::{
     extract::Request,
     http::{HeaderValue, Method, StatusCode},
 };
+use percent_encoding::percent_decode_str;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -171,7 +172,7 @@ impl std::fmt::Display for Remote {
 fn connector(route: &str, path: &str) -> Option<String> {
     route.starts_with("/connectors/{name}").then(|| {
         let name = path.split('/').nth(2).unwrap_or_default();
-        super::connectors::decoded(name)
+        percent_decode_str(name).decode_utf8_lossy().into_owned()
     })
 }
 
@@ -190,4 +191,16 @@ fn id(request: &Request) -> String {
 fn is_id(text: &str) -> bool {
     let fine = |char: char| char.is_ascii_alphanumeric() || "-_.:".contains(char);
     !text.is_empty() && text.len() <= ID_CHARS_MAX && text.chars().all(fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connector;
+
+    #[test]
+    fn a_connector_is_named_as_the_api_reads_its_path() {
+        let named = |path| connector("/connectors/{name}/pause", path);
+        assert_eq!(named("/connectors/a+b%20c/pause").as_deref(), Some("a+b c"));
+        assert_eq!(connector("/connector-plugins", "/connector-plugins"), None);
+    }
 }

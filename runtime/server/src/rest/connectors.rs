@@ -32,9 +32,9 @@ pub(crate) async fn list(
         return Ok(ok(&control.connectors()));
     }
     let mut all = Map::new();
-    let mut mask = Mask::of(&identity, control);
+    let mask = Mask::of(&identity, control);
     for name in control.connectors() {
-        if let Some(entry) = expanded(control, &mut mask, &name, &expand) {
+        if let Some(entry) = expanded(control, &mask, &name, &expand) {
             all.insert(name, entry);
         }
     }
@@ -42,12 +42,7 @@ pub(crate) async fn list(
 }
 
 /// One connector's part of an expanded list; `None` = it was deleted meanwhile.
-fn expanded(
-    control: &Control,
-    mask: &mut Mask<'_>,
-    name: &str,
-    expand: &[String],
-) -> Option<Value> {
+fn expanded(control: &Control, mask: &Mask<'_>, name: &str, expand: &[String]) -> Option<Value> {
     let mut entry = Map::new();
     for what in expand {
         match what.as_str() {
@@ -314,41 +309,10 @@ fn tracking(control: &Control) -> Result<(), Failure> {
 
 /// All values of a query parameter, decoded.
 pub(crate) fn values(query: Option<&str>, name: &str) -> Vec<String> {
-    let pairs = query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(|(key, _)| decoded(key) == name)
-        .map(|(_, value)| decoded(value))
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
         .collect()
-}
-
-pub(super) fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (bytes[at], hex) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (b'+', _) => {
-                out.push(b' ');
-                at += 1;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -2,15 +2,12 @@
 
 use super::access::{Identity, Role};
 use longshore_engine::control::{ConnectorInfo, Control, TaskInfo};
-use longshore_sdk::config::{Flat, KeyType, info::HIDDEN, looks_secret};
-use std::collections::{BTreeSet, HashMap};
+use longshore_sdk::config::{Flat, info::HIDDEN, looks_secret};
 
 /// Hides the secrets of configs. An admin sees them: who may write a config must read it as it is, or could not write it back.
 pub(crate) struct Mask<'a> {
     control: &'a Control,
     on: bool,
-    /// The password keys of each class that came up.
-    passwords: HashMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Mask<'a> {
@@ -19,16 +16,15 @@ impl<'a> Mask<'a> {
         Self {
             control,
             on: identity.role < Some(Role::Admin),
-            passwords: HashMap::new(),
         }
     }
     /// A connector with its config.
-    pub(crate) fn info(&mut self, mut info: ConnectorInfo) -> ConnectorInfo {
+    pub(crate) fn info(&self, mut info: ConnectorInfo) -> ConnectorInfo {
         info.config = self.config(info.config);
         info
     }
     /// Tasks with their configs: of the class of their connector.
-    pub(crate) fn tasks(&mut self, connector: &Flat, mut tasks: Vec<TaskInfo>) -> Vec<TaskInfo> {
+    pub(crate) fn tasks(&self, connector: &Flat, mut tasks: Vec<TaskInfo>) -> Vec<TaskInfo> {
         for task in &mut tasks {
             let config = std::mem::take(&mut task.config);
             task.config = self.hidden(connector, config);
@@ -36,26 +32,19 @@ impl<'a> Mask<'a> {
         tasks
     }
     /// A connector's config.
-    pub(crate) fn config(&mut self, config: Flat) -> Flat {
+    pub(crate) fn config(&self, config: Flat) -> Flat {
         let class = config.clone();
         self.hidden(&class, config)
     }
 
-    fn hidden(&mut self, connector: &Flat, config: Flat) -> Flat {
+    fn hidden(&self, connector: &Flat, config: Flat) -> Flat {
         if !self.on {
             return config;
         }
-        let class = connector.get("connector.class").map_or("", String::as_str);
-        if !self.passwords.contains_key(class) {
-            let passwords = self.password_keys(class);
-            self.passwords.insert(class.to_owned(), passwords);
-        }
-        let passwords = self.passwords.get(class);
-        let is_secret = |key: &str| {
-            looks_secret(key) || passwords.is_some_and(|passwords| passwords.contains(key))
-        };
+        let known = self.control.definition(connector);
         let hide = |(key, value): (String, String)| {
-            let value = if is_secret(&key) && !is_placeholder(&value) {
+            let is_secret = looks_secret(&key) || known.is_secret(&key);
+            let value = if is_secret && !is_placeholder(&value) {
                 HIDDEN.to_owned()
             } else {
                 without_passwords(&value)
@@ -63,12 +52,6 @@ impl<'a> Mask<'a> {
             (key, value)
         };
         config.into_iter().map(hide).collect()
-    }
-
-    fn password_keys(&self, class: &str) -> BTreeSet<String> {
-        let keys = self.control.plugin_config(class).unwrap_or_default();
-        let passwords = keys.into_iter().filter(|key| key.kind == KeyType::Password);
-        passwords.map(|key| key.name).collect()
     }
 }
 

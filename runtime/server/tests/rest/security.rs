@@ -115,12 +115,14 @@ async fn i8_users_over_https_and_secrets_in_nothing_that_they_see() {
     write(folder, "store.pem", &authority.store());
     write(folder, "ca.pem", &authority.pem());
     let settings = settings("https", &format!("{AUTH}{HTTPS}"));
-    let worker = start(folder, &settings, authority.client(None), "debug").await;
+    let mut worker = start(folder, &settings, authority.client(None), "debug").await;
     assert!(worker.url.starts_with("https://"), "{}", worker.url);
 
     commands(folder, &worker).await;
     let (ann, rob) = (basic("ann", ADMIN), basic("rob", READER));
     configs(&worker, &ann, &rob).await;
+    let bootstrap = worker.bootstrap().await;
+    groups(&worker, &bootstrap, &ann, &rob).await;
     let mut seen = String::new();
     for path in [
         "/connectors?expand=info&expand=status",
@@ -253,6 +255,21 @@ async fn configs(worker: &Worker, ann: &str, rob: &str) {
     let created = json!({ "name": "b", "config": { "connector.class": "datagen", "topic": "t" } });
     let created = ask(worker, Method::POST, "/connectors", ann, Some(&created)).await;
     assert_eq!(created.header("location"), format!("{url}/connectors/b"));
+}
+
+/// A group of keys that may hold secrets is hidden as a whole, whatever the keys in it are called.
+async fn groups(worker: &Worker, bootstrap: &str, ann: &str, rob: &str) {
+    let mirror = json!({ "name": "m", "config": {
+        "connector.class": "mirror", "topics": "none-yet",
+        "source.cluster.bootstrap.servers": bootstrap, "source.cluster.client.rack": "planted-rack",
+    } });
+    let created = ask(worker, Method::POST, "/connectors", ann, Some(&mirror)).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    let masked = ask(worker, Method::GET, "/connectors/m/config", rob, None)
+        .await
+        .json();
+    assert_eq!(masked["source.cluster.client.rack"], "[hidden]");
+    assert_eq!(masked["source.cluster.bootstrap.servers"], bootstrap);
 }
 
 #[tokio::test]
