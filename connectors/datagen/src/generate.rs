@@ -1,6 +1,7 @@
 //! What a record says: JSON text that follows from seed, share and id.
 
 use crate::Generator;
+use longshore_sdk::calendar;
 use std::ops::Range;
 
 const FIRST: [&str; 16] = [
@@ -201,19 +202,8 @@ fn number(out: &mut Vec<u8>, number: u64) {
 
 /// `YYYY-MM-DD` of a day since the Unix epoch, by the proleptic Gregorian calendar.
 fn date(day: u64) -> String {
-    // Years are counted from March, so that the leap day is the last of its year; 719468 days lie between 0000-03-01 and 1970-01-01.
-    let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    format!("{:04}-{month:02}-{of_month:02}", era * 400 + year + carry)
+    let (year, month, day) = calendar::civil(day.cast_signed());
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Numbers that follow from a record's id: a generator of our own, so that records stay the same over versions of any crate.

@@ -4,6 +4,7 @@ use crate::{NoConfig, settings, tag, text};
 use bytes::{BufMut, Bytes, BytesMut};
 use longshore_sdk::{
     Datum, Error, Kind, Result, Schema, Value,
+    calendar::civil,
     config::{Definition, Flat},
     converter::{Codec, Part},
     erased::{ConverterPlugin, DynConverter},
@@ -141,7 +142,7 @@ fn print(value: &Value, schema: Option<&Schema>, depth: u32, out: &mut BytesMut)
 /// As in the reference the number alone decides: what lies before the second day is a time, whole days are dates, the rest are timestamps.
 fn time(ms: i64, out: &mut BytesMut) {
     const DAY: i64 = 86_400_000;
-    let (year, month, day) = text::civil(ms.div_euclid(DAY));
+    let (year, month, day) = civil(ms.div_euclid(DAY));
     let rest = ms.rem_euclid(DAY);
     let date = format!("{year:04}-{month:02}-{day:02}");
     let (hour, minute, second) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60);

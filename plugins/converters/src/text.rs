@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use longshore_sdk::{
     Error, Kind, Result, Schema, Value,
+    calendar::civil,
     json::{DEPTH_MAX, decimal_text, double_text, float_text, print_base64},
 };
 
@@ -100,19 +101,4 @@ fn date(ms: i64, out: &mut BytesMut) {
         second % 60
     );
     out.put_slice(text.as_bytes());
-}
-
-/// Year, month (1..=12) and day of a day counted from the Unix epoch.
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
-    // Counted from 1 March of year 0, every 400 years are alike and leap days come last in their year.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let turned = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * turned + 2) / 5 + 1;
-    let month = if turned < 10 { turned + 3 } else { turned - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }

@@ -7,7 +7,7 @@ use crate::{
     settings,
     side::{Change, Each, Side, as_struct, both_sides, opened},
     splice::{Name, Scratch},
-    structs::{Schemas, copied, with_fields},
+    structs::{Schemas, change_entry, copied, with_fields},
     yes,
 };
 use bytes::Bytes;
@@ -128,16 +128,7 @@ impl CastFields {
     }
     fn map(&self, entries: &mut Vec<(Value, Value)>) -> Result<()> {
         for (name, target) in self.names.iter().zip(&self.targets) {
-            let mut found = false;
-            for (key, value) in entries.iter_mut() {
-                if matches!(key, Value::String(key) if **key == *name.text) {
-                    *value = cast(value, None, *target)?;
-                    found = true;
-                }
-            }
-            if !found {
-                entries.push((Value::String(name.text.to_string()), Value::Null));
-            }
+            change_entry(entries, &name.text, |value| cast(value, None, *target))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::{
     settings,
     side::{Change, Each, Side, as_struct, both_sides},
     splice::{Name, Scratch},
-    structs::copied,
+    structs::{change_entry, copied},
     unfit, yes,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -224,16 +224,7 @@ impl MaskField {
     }
     fn map(&self, entries: &mut Vec<(Value, Value)>) -> Result<()> {
         for name in &self.names {
-            let mut found = false;
-            for (key, value) in entries.iter_mut() {
-                if matches!(key, Value::String(key) if **key == *name.text) {
-                    *value = self.masked(value)?;
-                    found = true;
-                }
-            }
-            if !found {
-                entries.push((Value::String(name.text.to_string()), Value::Null));
-            }
+            change_entry(entries, &name.text, |value| self.masked(value))?;
         }
         Ok(())
     }

@@ -48,6 +48,25 @@ pub(crate) fn with_fields(old: &Schema, fields: Vec<Field>) -> Result<Schema> {
     })
 }
 
+/// Changes the entries of a map that have this name; where there is none it is added as null, as in the reference.
+pub(crate) fn change_entry(
+    entries: &mut Vec<(Value, Value)>,
+    name: &str,
+    change: impl Fn(&Value) -> Result<Value>,
+) -> Result<()> {
+    let mut found = false;
+    for (key, value) in entries.iter_mut() {
+        if matches!(key, Value::String(key) if key == name) {
+            *value = change(value)?;
+            found = true;
+        }
+    }
+    if !found {
+        entries.push((Value::String(name.to_owned()), Value::Null));
+    }
+    Ok(())
+}
+
 /// A field's value as the copy gets it: a null becomes the schema's default, if `defaults` says so and there is one.
 pub(crate) fn copied(field: &Field, value: &Value, defaults: bool) -> Result<Value> {
     match (value, &field.schema.default) {

@@ -7,7 +7,7 @@ use crate::{
     settings,
     side::{Change, Each, Side, as_struct, both_sides, opened},
     splice::{Name, Scratch},
-    structs::{Schemas, copied, with_fields},
+    structs::{Schemas, change_entry, copied, with_fields},
     unfit, yes,
 };
 use bytes::Bytes;
@@ -132,18 +132,10 @@ impl ConvertField {
         Ok(text.map(Datum::Json))
     }
     fn map(&mut self, entries: &mut Vec<(Value, Value)>) -> Result<()> {
-        let mut found = false;
-        for (key, value) in entries.iter_mut() {
-            if matches!(key, Value::String(key) if **key == *self.names[0].text) {
-                *value = self.conversion.of(value, None)?;
-                found = true;
-            }
-        }
-        if !found {
-            let name = self.names[0].text.to_string();
-            entries.push((Value::String(name), Value::Null));
-        }
-        Ok(())
+        let conversion = &self.conversion;
+        change_entry(entries, &self.names[0].text, |value| {
+            conversion.of(value, None)
+        })
     }
     fn schema(&mut self, old: &Schema) -> Result<Schema> {
         let mut fields = old.fields().to_vec();

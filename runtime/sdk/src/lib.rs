@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod calendar;
 pub mod config;
 pub mod connector;
 pub mod converter;

@@ -2,7 +2,7 @@
 //! sinks rely on what comes out: a leading number counts whatever follows a delimiter (`22:13:20` is 22), and numbers with a fraction are
 //! single precision.
 
-use crate::{Datum, Kind, Schema, Value, json::decimal_from_text, schema::logical};
+use crate::{Datum, Kind, Schema, Value, calendar::days, json::decimal_from_text, schema::logical};
 use std::sync::Arc;
 
 /// How deep arrays and maps may nest before they count as text.
@@ -326,18 +326,4 @@ fn temporal(text: &str) -> Option<(usize, Guessed)> {
     let mut schema = Schema::new(kind).named(name);
     schema.version = Some(1);
     Some((length, (value, Some(Arc::new(schema)))))
-}
-
-/// Days from the Unix epoch to a day of the Gregorian calendar; month and day count on beyond its bounds.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let months = year * 12 + month - 1;
-    let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
-    // Years from 1 March, so that leap days come last.
-    let (year, month) = if month < 2 {
-        (year - 1, month + 10)
-    } else {
-        (year, month - 2)
-    };
-    let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468
 }

@@ -49,6 +49,13 @@ impl ColumnType {
     }
 }
 
+/// Precision and scale of a numeric's modifier; `None` without limits.
+pub(crate) fn numeric_limits(modifier: i32) -> Option<(i32, i32)> {
+    let limits = modifier.checked_sub(4).filter(|limits| *limits >= 0)?;
+    // The scale has eleven bits, with a sign.
+    Some((limits >> 16 & 0xFFFF, (limits & 0x7FF ^ 0x400) - 0x400))
+}
+
 const TYPES: &str = "WITH RECURSIVE needed(oid) AS (\
       SELECT unnest($1) UNION \
       SELECT inner_type.oid FROM needed JOIN pg_type t ON t.oid = needed.oid LEFT JOIN pg_range r ON r.rngtypid = t.oid \
@@ -143,5 +150,19 @@ fn column_type(
         modifier,
         shown: found.name.clone(),
         made_of,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numeric_limits;
+
+    #[test]
+    fn a_scale_may_be_negative() {
+        let modifier = |precision: i32, scale: i32| (precision << 16 | scale & 0x7FF) + 4;
+        for limits in [(10, 2), (1000, 1000), (5, -2), (3, -1000), (1, 0)] {
+            assert_eq!(numeric_limits(modifier(limits.0, limits.1)), Some(limits));
+        }
+        assert_eq!(numeric_limits(-1), None);
     }
 }

@@ -35,6 +35,13 @@ impl Failure {
     pub(crate) fn own(error: Error) -> Self {
         Self { code: None, error }
     }
+    /// What we found ourselves, and the server would have told by this SQLSTATE.
+    pub(crate) fn coded(code: SqlState, error: Error) -> Self {
+        Self {
+            code: Some(code),
+            error,
+        }
+    }
     /// The server's SQLSTATE; `None` where the way to it failed.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         self.code.as_ref()

@@ -18,7 +18,7 @@ mod tls;
 mod url;
 
 pub(crate) use catalogue::{Column, Relation, Table};
-pub(crate) use column_type::{ColumnType, TypeKind};
+pub(crate) use column_type::{ColumnType, TypeKind, numeric_limits};
 pub(crate) use connection::ConnectionConfig;
 pub(crate) use failure::{Failure, Outcome};
 pub(crate) use name::{NAME_BYTES_MAX, TableName, quote, quote_literal};

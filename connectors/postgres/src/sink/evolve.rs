@@ -5,7 +5,7 @@ use super::{
     record::{Fault, Object, Wish},
     settings::Settings,
 };
-use crate::client::{Table, TableName, quote};
+use crate::client::{Table, TableName, numeric_limits, quote};
 use longshore_sdk::{Datum, Field, Kind, Schema, SinkRecord, schema::logical};
 use std::borrow::Cow;
 
@@ -151,8 +151,8 @@ fn wider(column: &str, modifier: i32, field: &Field) -> Option<&'static str> {
         ("float4", Kind::Float64) => Some("double precision"),
         ("varchar" | "bpchar", Kind::String) if modifier >= 0 => Some("text"),
         // Precision and scale limit a numeric; a decimal's schema has a scale and no precision.
-        ("numeric", Kind::Bytes) if modifier >= 0 => {
-            let scale = (modifier - 4) & 0x7FF;
+        ("numeric", Kind::Bytes) => {
+            let (_, scale) = numeric_limits(modifier)?;
             let wanted = schema
                 .parameters
                 .iter()

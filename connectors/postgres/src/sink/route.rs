@@ -9,7 +9,7 @@ use super::{
     table::{Place, Plan},
     unavailable::unavailable,
 };
-use longshore_sdk::{Datum, Error, Schema, SinkRecord, Topic};
+use longshore_sdk::{Datum, Error, Schema, SinkRecord, Topic, Value};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 /// A table and its rows of the batch at hand.
@@ -38,6 +38,18 @@ pub(super) struct Route {
 pub(super) struct Routes {
     pub(super) slots: Vec<Slot>,
     pub(super) topics: HashMap<Topic, Route>,
+}
+
+impl Routes {
+    /// Whether a record brings a schema that its table was not compared with; without a schema or a table it brings nothing.
+    pub(super) fn is_news(&self, record: &SinkRecord) -> bool {
+        let Datum::Value(Value::Struct(_), Some(schema)) = &record.record.value else {
+            return false;
+        };
+        let seen = |seen: &Arc<Schema>| Arc::ptr_eq(seen, schema);
+        let route = self.topics.get(&record.record.topic);
+        route.is_some_and(|route| !route.seen.as_ref().is_some_and(seen))
+    }
 }
 
 /// Fields mostly come in the order of the last record: then no name is looked up.

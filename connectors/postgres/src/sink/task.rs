@@ -2,9 +2,7 @@
 
 mod load;
 
-use super::{
-    Refusal, ledger::Ledger, link::Link, route::Routes, settings::Settings, write::ALTERED,
-};
+use super::{Refusal, ledger::Ledger, link::Link, route::Routes, settings::Settings};
 use crate::client::{Failure, Outcome};
 use longshore_sdk::{
     Error, ErrorKind, Refused, Result, Sink, SinkRecord, TopicOffsets, TopicPartition,
@@ -311,9 +309,6 @@ fn note(written: &mut TopicOffsets, batch: &[SinkRecord]) {
 
 /// Whether a failure says that a table is not what it was when it was read.
 fn stale(failure: &Failure) -> bool {
-    if failure.error().message() == ALTERED {
-        return true;
-    }
     let code = failure.code().map(tokio_postgres::error::SqlState::code);
     matches!(
         code,

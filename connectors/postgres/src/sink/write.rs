@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
 };
+use tokio_postgres::error::SqlState;
 
 const OP: &str = "put";
 /// The start of the binary form of COPY: signature, no flags, no extension.
@@ -21,10 +22,8 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Its end.
 const TRAILER: i16 = -1;
 
-/// A table is not what it was when its rows were encoded.
-pub(super) const ALTERED: &str = "a table was altered while records were written";
 /// The server cannot read what we encoded for a column: it is of another type now. The record is not to blame.
-const OTHER_TYPE: &str = "22P03";
+const OTHER_TYPE: SqlState = SqlState::INVALID_BINARY_REPRESENTATION;
 
 /// Which rows the database refused, by record.
 pub(super) type Refused = BTreeMap<usize, Refusal>;
@@ -176,7 +175,7 @@ impl Writer<'_> {
                 }
                 Err(failure) => failure,
             };
-            let stale = failure.code().is_some_and(|code| code.code() == OTHER_TYPE);
+            let stale = failure.is(&OTHER_TYPE);
             if stale || !failure.refuses_record() {
                 return Err(failure);
             }
@@ -213,8 +212,9 @@ impl Writer<'_> {
                 if types == self.plan.types() {
                     return Ok(());
                 }
-                let error = Error::transient(OP, ALTERED).with("table", &self.plan.table.name);
-                Err(Failure::own(error))
+                let text = "a table was altered while records were written";
+                let error = Error::transient(OP, text).with("table", &self.plan.table.name);
+                Err(Failure::coded(OTHER_TYPE, error))
             }
             _ => self.link.run(OP, release).await,
         }

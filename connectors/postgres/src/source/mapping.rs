@@ -22,7 +22,7 @@ use super::{
     config::{Granularity, NumericMapping},
     decode::Form,
 };
-use crate::client::{ColumnType, TypeKind};
+use crate::client::{ColumnType, TypeKind, numeric_limits};
 use longshore_sdk::{Kind, schema::logical};
 use tokio_postgres::types::Type;
 
@@ -144,12 +144,10 @@ pub(super) fn array_item(item: &ColumnType) -> Chosen {
 }
 
 fn numeric(modifier: i32, mapping: NumericMapping) -> Chosen {
-    if mapping == NumericMapping::Native || modifier < 4 {
+    let limits = numeric_limits(modifier).filter(|_| mapping != NumericMapping::Native);
+    let Some((precision, scale)) = limits else {
         return native(&Type::NUMERIC);
-    }
-    let precision = (modifier - 4) >> 16 & 0xFFFF;
-    // Eleven bits with a sign.
-    let scale = ((modifier - 4) & 0x7FF ^ 0x400) - 0x400;
+    };
     let integers = mapping != NumericMapping::None;
     let doubles = match mapping {
         NumericMapping::BestFit => precision < 19,

@@ -43,7 +43,9 @@ impl Cache {
     }
     /// Notes how the last envelope started.
     pub(super) fn remember(&mut self, start: &[u8], schema: &Arc<Schema>) {
-        if self.max > 0 {
+        let known =
+            |(text, known): &(Bytes, Arc<Schema>)| text == start && Arc::ptr_eq(known, schema);
+        if self.max > 0 && !self.last.as_ref().is_some_and(known) {
             // A copy, so that no batch's buffer is kept for it.
             self.last = Some((Bytes::copy_from_slice(start), schema.clone()));
         }

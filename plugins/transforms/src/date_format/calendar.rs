@@ -1,5 +1,7 @@
 //! Days and dates by the calendar that the reference prints in: Julian before 15 October 1582, Gregorian from then on.
 
+use longshore_sdk::calendar;
+
 /// 15 October 1582, in days from the Unix epoch.
 const GREGORIAN_FROM: i64 = -141_427;
 const GREGORIAN_YEAR: i64 = 1582;
@@ -25,12 +27,6 @@ fn from_march(year: i64, month: i64) -> (i64, i64) {
     (year, (153 * shifted + 2) / 5)
 }
 
-fn gregorian(year: i64, month: i64) -> i64 {
-    let (year, days) = from_march(year, month);
-    let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    365 * year + leaps + days - 719_468
-}
-
 fn julian(year: i64, month: i64) -> i64 {
     let (year, days) = from_march(year, month);
     365 * year + year.div_euclid(4) + days - 719_470
@@ -53,7 +49,7 @@ pub(super) fn days(year: i64, month: i64, more: i64) -> i64 {
     // The calendar is that of the year as given, wherever the months lead.
     chosen(
         year,
-        gregorian(turned, month) + more,
+        calendar::days(turned, month, 1) + more,
         julian(turned, month) + more,
     )
 }

@@ -104,6 +104,10 @@ pub(super) fn bytes(cell: &Cell<'_>, out: &mut Vec<u8>) -> Fit {
     Ok(())
 }
 
+fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
+}
+
 fn unhex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pairs = text.chunks_exact(2);
@@ -157,7 +161,7 @@ fn one(cell: &Cell<'_>, element: Element, out: &mut Vec<u8>) -> Fit {
             bytes(cell, &mut raw)?;
             out.extend_from_slice(b"\\x");
             for byte in raw {
-                out.extend_from_slice(format!("{byte:02x}").as_bytes());
+                out.extend(hex(byte));
             }
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Dates and times: numbers since an epoch, or text in ISO 8601 and Postgres's own form, years before Christ and infinity included.
 
 use super::{Cell, Fit, Unfit, misfit};
+use longshore_sdk::calendar;
 
 const DAY: i64 = 86_400_000_000;
 const HOUR: i64 = 3_600_000_000;
@@ -168,16 +169,7 @@ fn civil(text: &str, before_christ: bool) -> Option<(i64, &str)> {
     };
     (1..=length)
         .contains(&day)
-        .then(|| (days(year, month, day), rest))
-}
-
-/// Days since the Unix epoch of a date of the Gregorian calendar, by eras of 400 years that begin in March.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+        .then(|| (calendar::days(year, month, day), rest))
 }
 
 /// `HH:MM[:SS[.ffffff]]` in microseconds, and the rest; digits beyond microseconds are rounded.
@@ -288,18 +280,7 @@ pub(super) fn clock_text(micros: i64) -> String {
     )
 }
 
+/// The date of a count that may be anything: the last ones of 64 bits are no dates.
 fn civil_of(unix_days: i64) -> Option<(i64, i64, i64)> {
-    let shifted = unix_days.checked_add(719_468)?;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    Some((year + era * 400 + i64::from(month <= 2), month, day))
+    (unix_days <= i64::MAX - 719_468).then(|| calendar::civil(unix_days))
 }

@@ -100,7 +100,10 @@ impl PostgresSinkTask {
                     }
                 }
             }
-            if settings.evolve && Box::pin(self.evolve(record)).await?.is_break() {
+            if settings.evolve
+                && self.routes.is_news(record)
+                && Box::pin(self.evolve(record)).await?.is_break()
+            {
                 return Ok(ControlFlow::Break(()));
             }
             let Some(route) = self.routes.topics.get_mut(topic) else {
@@ -228,35 +231,24 @@ impl PostgresSinkTask {
         let Datum::Value(Value::Struct(_), Some(schema)) = &record.record.value else {
             return Ok(ControlFlow::Continue(()));
         };
-        let Some(route) = self.routes.topics.get_mut(topic) else {
+        // What asks for no row tells nothing about the rows to come.
+        let (Some(wanted), Some(route)) =
+            (evolve::schema_of(record), self.routes.topics.get_mut(topic))
+        else {
             return Ok(ControlFlow::Continue(()));
         };
-        if route
-            .seen
-            .as_ref()
-            .is_some_and(|seen| Arc::ptr_eq(seen, schema))
-        {
-            return Ok(ControlFlow::Continue(()));
-        }
         let number = route.slot;
-        let wanted = evolve::schema_of(record);
-        if let Some(wanted) = wanted {
-            let table = &self.routes.slots[number].plan.table;
-            let sql = evolve::alter(table, &self.settings, topic, wanted);
-            let sql = sql.map_err(|fault| {
-                Failure::own(Error::config(OP, fault).with("table", &table.name))
-            })?;
-            if let Some(sql) = sql {
-                tracing::info!(table = %table.name, "table is altered for a new schema");
-                self.define(&sql).await?;
-                self.read_again(number).await?;
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        if let Some(route) = self.routes.topics.get_mut(topic) {
-            route.seen = wanted.map(|_| Arc::clone(schema));
-        }
-        Ok(ControlFlow::Continue(()))
+        let table = &self.routes.slots[number].plan.table;
+        let sql = evolve::alter(table, &self.settings, topic, wanted)
+            .map_err(|fault| Failure::own(Error::config(OP, fault).with("table", &table.name)))?;
+        let Some(sql) = sql else {
+            route.seen = Some(Arc::clone(schema));
+            return Ok(ControlFlow::Continue(()));
+        };
+        tracing::info!(table = %table.name, "table is altered for a new schema");
+        self.define(&sql).await?;
+        self.read_again(number).await?;
+        Ok(ControlFlow::Break(()))
     }
 
     /// Reads a table's columns again; true if they are others now.

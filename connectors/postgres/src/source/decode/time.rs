@@ -1,6 +1,7 @@
 //! Dates and times: from Postgres' binary forms to text, exactly.
 
 use super::Wrong;
+use longshore_sdk::calendar;
 
 /// Microseconds of a day, a second.
 const DAY: i64 = 86_400_000_000;
@@ -148,22 +149,9 @@ pub(super) fn interval_text(micros: i64, days: i32, months: i32) -> String {
     text
 }
 
-/// Appends year, month and day; answers what has to follow the time of day. The calendar is the proleptic Gregorian one, as in Postgres.
+/// Appends year, month and day; answers what has to follow the time of day. Its calendar is Postgres'.
 fn date(days: i64, text: &mut String) -> &'static str {
-    // Days are counted from 0000-03-01, so that leap days end a year; eras are of 400 years.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = calendar::civil(days);
     let (shown, behind) = if year > 0 {
         (year, "")
     } else {
