@@ -8,8 +8,6 @@ use longshore_sdk::{
 };
 use proptest::prelude::*;
 
-#[path = "text/readme.rs"]
-mod readme;
 #[path = "text/reshape.rs"]
 mod reshape;
 

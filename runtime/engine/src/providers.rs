@@ -15,7 +15,7 @@ pub use beneath::Roots;
 pub use directory::DirectoryProvider;
 pub use environment::EnvironmentProvider;
 pub use file::FileProvider;
-pub use hidden::{Secrets, hide_inside, scrub};
+pub use hidden::{Secrets, hide_inside, scrub, shown};
 pub use placeholder::Placeholder;
 
 use longshore_sdk::{

@@ -3,6 +3,7 @@
 mod bundle;
 mod cli;
 mod exposition;
+mod file_bytes;
 mod logging;
 mod node;
 mod rest;

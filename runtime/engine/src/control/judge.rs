@@ -3,11 +3,11 @@
 use super::{Control, ControlError, ControlErrorKind, ControlResult, Extra};
 use crate::{
     connector_config::get,
-    providers::{Resolved, hide_inside},
+    providers::{Resolved, shown},
     registry::PluginKind,
     validate,
 };
-use longshore_sdk::config::{Finding, Flat, info::HIDDEN, looks_secret};
+use longshore_sdk::config::{Finding, Flat};
 use std::time::Duration;
 
 /// How long live checks of a connector may take.
@@ -165,13 +165,8 @@ impl Control {
 
 /// A map as Java prints it; what looks secret is hidden (I8).
 fn java_map(config: &Flat) -> String {
-    let entries = config.iter().map(|(key, value)| {
-        let value = if looks_secret(key) {
-            HIDDEN.to_owned()
-        } else {
-            hide_inside(value)
-        };
-        format!("{key}={value}")
-    });
+    let entries = config
+        .iter()
+        .map(|(key, value)| format!("{key}={}", shown(key, value)));
     format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
 }

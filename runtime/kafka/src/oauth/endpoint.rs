@@ -5,7 +5,7 @@ use super::{
     token::{self, Token},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use longshore_sdk::{Error, ErrorKind, Result};
+use longshore_sdk::{Error, ErrorKind, Result, config::info::HIDDEN};
 use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -207,7 +207,7 @@ fn clean(login: &Login, words: &str) -> String {
     if login.client_secret.is_empty() {
         return printable;
     }
-    printable.replace(&login.client_secret, "[hidden]")
+    printable.replace(&login.client_secret, HIDDEN)
 }
 
 fn read(login: &Login, answer: &Value) -> Result<Token> {

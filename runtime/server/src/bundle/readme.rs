@@ -1,8 +1,8 @@
-//! The key tables of the connectors' READMEs, made from the config structs. `cargo xtask docs` writes them; the test holds them current.
+//! The key tables of the READMEs of connectors, transforms and predicates, made from the config structs. `cargo xtask docs` writes them; the test holds them current.
 
 use super::registry;
-use longshore_engine::registry::Connector;
-use longshore_sdk::config::{Key, KeyType, Shape};
+use longshore_engine::registry::PluginKind;
+use longshore_sdk::config::{Definition, Key, KeyType, Shape};
 use std::{fmt::Write, path::PathBuf};
 
 /// Set by `cargo xtask docs`: write the tables instead of comparing them.
@@ -10,17 +10,22 @@ const WRITE: &str = "LONGSHORE_DOCS_WRITE";
 const END: &str = "<!-- end of keys -->";
 
 #[test]
-fn every_connector_has_a_current_table_of_its_keys() {
+fn every_plugin_has_a_current_table_of_its_keys() {
     let write = std::env::var_os(WRITE).is_some();
     let mut readmes: Vec<(PathBuf, String)> = readmes();
     let mut wrong = Vec::new();
-    for connector in registry().connectors() {
-        let name = connector.plugin().name;
+    let registry = registry();
+    let converter = |kind| matches!(kind, PluginKind::Converter | PluginKind::HeaderConverter);
+    let plugins = registry.plugins().into_iter();
+    for (_, plugin) in plugins.filter(|(kind, _)| !converter(*kind)) {
+        let (_, definition) = registry.definition(plugin.name).expect("its own name");
+        // Both sides of a transform have the same keys.
+        let name = plugin.name.split('$').next().expect("a name");
         let start = format!("<!-- keys of {name}: made by `cargo xtask docs` -->\n");
         let holder = readmes.iter_mut().find(|(_, text)| text.contains(&start));
         let Some((path, text)) = holder else {
             wrong.push(format!(
-                "no README below connectors/ has the line {start:?}"
+                "no README below connectors/ or plugins/ has the line {start:?}"
             ));
             continue;
         };
@@ -28,7 +33,7 @@ fn every_connector_has_a_current_table_of_its_keys() {
         let length = text[from..]
             .find(END)
             .unwrap_or_else(|| panic!("{}: {start:?} without {END:?}", path.display()));
-        let table = table(connector);
+        let table = table(&definition);
         if text[from..from + length] == table {
             continue;
         }
@@ -47,8 +52,11 @@ fn every_connector_has_a_current_table_of_its_keys() {
 }
 
 fn readmes() -> Vec<(PathBuf, String)> {
-    let connectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors");
-    let folders = std::fs::read_dir(connectors).expect("the connectors' folder");
+    let rooms = ["connectors", "plugins"].map(|room| {
+        let room = format!("{}/../../{room}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_dir(room).expect("a room of plugins")
+    });
+    let folders = rooms.into_iter().flatten();
     let paths = folders.map(|folder| folder.expect("an entry").path().join("README.md"));
     let paths = paths.filter(|path| path.exists());
     paths
@@ -59,9 +67,12 @@ fn readmes() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn table(connector: &Connector) -> String {
+fn table(definition: &Definition) -> String {
+    if definition.keys.is_empty() {
+        return String::new();
+    }
     let mut table = String::from("| key | type | default | meaning |\n|---|---|---|---|\n");
-    for key in connector.definition().keys {
+    for key in &definition.keys {
         let default = match (&key.default, key.required) {
             (_, true) => "required".to_owned(),
             (Some(default), _) if !default.is_empty() => format!("`{}`", cell(default)),
@@ -72,7 +83,7 @@ fn table(connector: &Connector) -> String {
             table,
             "| `{}{name}` | {} | {default} | {} |",
             key.name,
-            shape(&key),
+            shape(key),
             cell(&key.documentation)
         )
         .expect("a string takes text");

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
-use longshore_engine::providers::hide_inside;
-use longshore_sdk::config::{Flat, info::HIDDEN, looks_secret};
+use longshore_engine::providers::shown;
+use longshore_sdk::config::{Flat, info::HIDDEN};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -132,22 +132,11 @@ fn differences(before: &Flat, after: &Flat) -> Vec<(String, Option<String>, Opti
         .map(|key| {
             (
                 key.clone(),
-                shown(key, before.get(key)),
-                shown(key, after.get(key)),
+                before.get(key).map(|value| shown(key, value)),
+                after.get(key).map(|value| shown(key, value)),
             )
         })
         .collect()
-}
-
-fn shown(key: &str, value: Option<&String>) -> Option<String> {
-    value.map(|value| {
-        if looks_secret(key) {
-            HIDDEN.to_owned()
-        } else {
-            // A URL may hold a password.
-            hide_inside(value)
-        }
-    })
 }
 
 fn show(name: &str, change: &Change) {

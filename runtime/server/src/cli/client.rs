@@ -1,11 +1,12 @@
 //! Calls to a worker's REST API.
 
 use super::Remote;
+use crate::settings::is_loopback;
 use crate::trust::{self, Shown};
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
-use std::{io::IsTerminal, net::IpAddr, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
 /// The environment's password for `--user`.
 const PASSWORD: &str = "LONGSHORE_PASSWORD";
@@ -43,7 +44,10 @@ impl Rest {
             bail!("the URL holds credentials: give --user and {PASSWORD} instead");
         }
         let proof = proof(remote)?;
-        if !matches!(proof, Proof::None) && !https && !is_loopback(&url) {
+        if !matches!(proof, Proof::None)
+            && !https
+            && !is_loopback(url.host_str().unwrap_or_default())
+        {
             eprintln!("warning: the credentials cross the network in clear text: use https://");
         }
         let shown = match (&remote.cert, &remote.key) {
@@ -56,7 +60,7 @@ impl Rest {
         };
         let tls = trust::client(https, remote.cacert.as_deref(), shown)?;
         let mut client = Client::builder();
-        if is_loopback(&url) {
+        if is_loopback(url.host_str().unwrap_or_default()) {
             // This machine is no proxy's business, and neither are the credentials for it.
             client = client.no_proxy();
         }
@@ -190,12 +194,6 @@ fn password(user: &str) -> Result<String> {
     }
     rpassword::prompt_password(format!("Password of {user}: "))
         .context("the password could not be read")
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// A path segment, percent-encoded.

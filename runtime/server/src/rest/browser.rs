@@ -4,13 +4,14 @@
 //! its own that leads to the loopback shows as a foreign `Host` (DNS rebinding).
 
 use super::{Cors, answer::Failure};
+use crate::settings::is_loopback;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// What requests of browsers are judged by.
 #[derive(Clone)]
@@ -94,9 +95,7 @@ fn is_this_machine(host: &str, names: &[String]) -> bool {
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_ascii_lowercase();
-    bare == "localhost"
-        || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-        || names.contains(&bare)
+    is_loopback(&bare) || names.contains(&bare)
 }
 
 /// Refuses what a page of another place has sent.

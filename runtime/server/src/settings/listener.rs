@@ -62,9 +62,14 @@ impl Listener {
     }
     /// Whether only this machine reaches it.
     pub(crate) fn is_loopback(&self) -> bool {
-        let by_name = self.host.eq_ignore_ascii_case("localhost");
-        by_name || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        is_loopback(&self.host)
     }
+}
+
+/// Whether a host is this machine by its loopback: `localhost`, or an address, with or without brackets.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 impl fmt::Display for Listener {

@@ -13,7 +13,7 @@ mod yaml;
 
 pub(crate) use file::{Section, Settings};
 pub(crate) use lint::lint;
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Listener, is_loopback};
 pub(crate) use place::Located;
 pub(crate) use worker::{
     AuthMethod, Bootstrap, ClientAuth, HttpsKeys, RestKeys, RestartPolicy, Store, TokenAlgorithm,

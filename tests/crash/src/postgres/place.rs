@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use longshore_kit::servers::{Kafka, Leashed, Postgres, command, free_port, wait_until};
-use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::rig::create_topic;
+use super::rig::{create_topic, fill};
 use crate::binary::binary;
 
 /// Partitions of the topic.
@@ -175,27 +172,10 @@ impl Place {
 
     /// Appends this many records to the topic, in turns to its partitions: `id` = 0, 1, 2, ..
     pub(crate) fn feed(&mut self, records: u64) -> Result<()> {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            .set("linger.ms", "20")
-            .set("enable.idempotence", "true")
-            .create()?;
-        for id in self.fed..self.fed + records {
-            let value = json!({ "id": id, "note": format!("note {id}") }).to_string();
-            let mut record = BaseRecord::<(), str>::to(&self.topic)
-                .partition(i32::try_from(id % u64::from(PARTITIONS))?)
-                .payload(&value);
-            while let Err((error, again)) = producer.send(record) {
-                match error {
-                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                        producer.poll(Duration::from_millis(50))
-                    }
-                    error => return Err(error.into()),
-                };
-                record = again;
-            }
-        }
-        producer.flush(PATIENCE)?;
+        let ids = self.fed..self.fed + records;
+        fill(&self.bootstrap, &self.topic, PARTITIONS.into(), ids, |id| {
+            json!({ "id": id, "note": format!("note {id}") }).to_string()
+        })?;
         self.fed += records;
         Ok(())
     }

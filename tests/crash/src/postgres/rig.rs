@@ -1,5 +1,6 @@
 //! Topics that a proof fills and connectors that it runs, with a client of its own.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -36,12 +37,12 @@ pub(super) fn create_topic(bootstrap: &str, topic: &str, partitions: i32) -> Res
     }
 }
 
-/// Writes records 0, 1, 2, .. in turns to the partitions: number n has offset n / partitions in partition n % partitions.
+/// Writes records in turns to the partitions of a topic that has those before them: number n has offset n / partitions in partition n % partitions.
 pub(super) fn fill(
     bootstrap: &str,
     topic: &str,
     partitions: u64,
-    records: u64,
+    records: Range<u64>,
     value: impl Fn(u64) -> String,
 ) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
@@ -50,7 +51,7 @@ pub(super) fn fill(
         .set("enable.idempotence", "true")
         .set("queue.buffering.max.messages", "100000")
         .create()?;
-    for number in 0..records {
+    for number in records {
         let value = value(number);
         let mut record = BaseRecord::<(), str>::to(topic)
             .partition(i32::try_from(number % partitions)?)

@@ -76,7 +76,7 @@ pub fn prove(plan: &Plan) -> Result<Outcome> {
     let topic = format!("rows-{}-{database}", std::process::id());
     let bootstrap = systems.bootstrap();
     rig::create_topic(&bootstrap, &topic, i32::try_from(PARTITIONS)?)?;
-    rig::fill(&bootstrap, &topic, PARTITIONS, plan.rows, |id| {
+    rig::fill(&bootstrap, &topic, PARTITIONS, 0..plan.rows, |id| {
         value(id).to_string()
     })?;
     println!("  topic : {} records in {PARTITIONS} partitions", plan.rows);

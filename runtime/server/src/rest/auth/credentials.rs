@@ -1,6 +1,7 @@
 //! The credentials file: a line `name:hash:role[,role]` per user.
 
 use super::super::access::Role;
+use crate::file_bytes::read_at_most;
 use anyhow::{Context, Result, anyhow, bail};
 use argon2::{
     Algorithm, Argon2, Params,
@@ -8,7 +9,7 @@ use argon2::{
         PasswordHash, PasswordHashString, PasswordHasher, PasswordVerifier, SaltString,
     },
 };
-use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// How large the file may be.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -48,13 +49,7 @@ impl Users {
     /// Reads the file. No error holds more of a line than its number.
     pub(super) fn read(file: &Path) -> Result<Self> {
         let at = || format!("{} cannot be used", file.display());
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)
-            .and_then(|open| open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-            .with_context(at)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(anyhow!("it is larger than {FILE_BYTES_MAX} bytes")).with_context(at);
-        }
+        let bytes = read_at_most(file, FILE_BYTES_MAX).with_context(at)?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| anyhow!("it is not UTF-8 text"))
             .with_context(at)?;

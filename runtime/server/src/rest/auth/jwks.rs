@@ -1,7 +1,7 @@
 //! The keys that tokens are signed with: a JSON Web Key Set, of a URL or of a file.
 
 use super::Refusal;
-use crate::{settings::RestKeys, trust, watch::Watch};
+use crate::{file_bytes::read_at_most, settings::RestKeys, trust, watch::Watch};
 use anyhow::{Context, Result, anyhow, bail};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
@@ -11,7 +11,7 @@ use reqwest::{Client, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -253,12 +253,9 @@ async fn client(url: &str, ca: Option<PathBuf>) -> Result<Client> {
         .context("the HTTP client could not be built")
 }
 
-fn read(file: &PathBuf) -> Result<Vec<Key>> {
+fn read(file: &Path) -> Result<Vec<Key>> {
     let at = || format!("{} cannot be used", file.display());
-    let bytes = std::fs::read(file).with_context(at)?;
-    if bytes.len() > SET_BYTES_MAX {
-        return Err(anyhow!("it is larger than {SET_BYTES_MAX} bytes")).with_context(at);
-    }
+    let bytes = read_at_most(file, SET_BYTES_MAX as u64).with_context(at)?;
     parse(&bytes).with_context(at)
 }
 

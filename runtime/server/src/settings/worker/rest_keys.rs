@@ -1,13 +1,13 @@
 //! Worker keys about who may use the REST API, and over what.
 
-use crate::settings::listener::Listener;
+use crate::settings::listener::{Listener, is_loopback};
 use longshore_sdk::{
     Secret,
     config::{Definition, Finding, Flat, read},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 /// What Kafka Connect puts before the `ssl.` keys of its https listeners.
 const HTTPS: &str = "listeners.https.";
@@ -362,9 +362,7 @@ fn judge_url(url: &str) -> Option<Finding> {
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return wrong("a URL with a name or a password in it is not fetched");
     }
-    let host = parsed.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let loopback = is_loopback(parsed.host_str().unwrap_or_default());
     match parsed.scheme() {
         "https" => None,
         "http" if loopback => None,
