@@ -37,7 +37,7 @@ impl SourceConnector for Mirror {
     fn guarantee(_: &Config) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "each record's offset in the source cluster is stored in the record's own transaction",
+            method: "the stored offset is the record's own in the source cluster",
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod definition;
 mod topic_creation;
+mod transactions;
 
 pub use definition::{sink, source};
 pub(crate) use topic_creation::whole as topic_creation_whole;
 pub use topic_creation::{TopicCreation, TopicRule};
+pub use transactions::Transactions;
 
 use crate::{
     ports::Subscription,
@@ -68,6 +70,8 @@ pub struct ConnectorConfig {
     pub subscription: Option<Subscription>,
     /// `topic.creation.*`; sources only.
     pub topic_creation: Option<TopicCreation>,
+    /// `transaction.boundary` and its interval; sources only.
+    pub transactions: Transactions,
     /// `producer.override.*`.
     pub producer_overrides: BTreeMap<String, String>,
     /// `consumer.override.*`.
@@ -110,6 +114,11 @@ impl ConnectorConfig {
                 None
             },
             topic_creation: creation,
+            transactions: if sinks {
+                Transactions::default()
+            } else {
+                Transactions::read(config)?
+            },
             producer_overrides: below(config, "producer.override."),
             consumer_overrides: below(config, "consumer.override."),
         })
@@ -158,7 +167,7 @@ fn need<'a>(config: &'a Flat, key: &str) -> Result<&'a str> {
     get(config, key).ok_or_else(|| Error::config("config", format!("{key}: required, but missing")))
 }
 
-fn number<T: std::str::FromStr>(config: &Flat, key: &str, default: T) -> Result<T> {
+pub(crate) fn number<T: std::str::FromStr>(config: &Flat, key: &str, default: T) -> Result<T> {
     match get(config, key) {
         None => Ok(default),
         Some(text) => text
@@ -167,7 +176,7 @@ fn number<T: std::str::FromStr>(config: &Flat, key: &str, default: T) -> Result<
     }
 }
 
-fn flag(config: &Flat, key: &str, default: bool) -> Result<bool> {
+pub(crate) fn flag(config: &Flat, key: &str, default: bool) -> Result<bool> {
     match get(config, key) {
         None => Ok(default),
         Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),

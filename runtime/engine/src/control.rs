@@ -1,23 +1,34 @@
 //! The one door to a worker, for REST, CLI, UI and MCP. It writes desired state and reads the views; it commands nothing else (D4).
+//!
+//! Any worker of a group takes any request: reads are local, and what only the leader may write, or only a task's owner may do, goes there
+//! ([`Peers`](crate::ports::Peers)). The answer comes once the view of the worker that was asked shows what was written.
 
 mod answers;
+mod called;
+mod carry_out;
+mod command;
 mod error;
+mod forward;
 mod judge;
 mod offsets;
 mod plugins;
 mod read;
+mod session;
 mod write;
 
-pub use crate::views::config::TargetState;
+pub use crate::views::config::{SessionKey, TargetState};
 pub use answers::{
     ActiveTopics, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorState,
     ConnectorStateInfo, ConnectorType, Extra, Health, HealthStatus, PluginExtra, PluginInfo,
     PluginKind, ServerExtra, ServerInfo, Stored, TaskInfo, TaskName, TaskStateInfo, TopicList,
     Validated, Warning,
 };
+pub use called::{Answered, Forwarded};
 pub use error::{ControlError, ControlErrorKind};
+pub(crate) use session::keep_session_key;
 
-use crate::{registry, views::config::Connector, worker::Context};
+use crate::{ports::Member, registry, views::config::Connector, worker::Context};
+use called::Calls;
 use longshore_sdk::{Direction, config::Flat};
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -26,6 +37,8 @@ pub type ControlResult<T> = std::result::Result<T, ControlError>;
 
 /// The version of Apache Kafka Connect whose API this is.
 const API_VERSION: &str = "4.1.0";
+/// How long a connector that is not in this worker's view is looked for in the topic.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long `GET /` waits for the broker.
 const CLUSTER_ID_WAIT: Duration = Duration::from_secs(2);
 
@@ -34,6 +47,9 @@ const CLUSTER_ID_WAIT: Duration = Duration::from_secs(2);
 pub struct Control {
     cx: Arc<Context>,
     cluster_id: Arc<tokio::sync::OnceCell<String>>,
+    calls: Arc<Calls>,
+    /// Who asks, where that is known: for the audit log of the worker that carries it out.
+    user: Option<Arc<str>>,
 }
 
 impl Control {
@@ -41,13 +57,32 @@ impl Control {
         Self {
             cx,
             cluster_id: Arc::default(),
+            calls: Arc::default(),
+            user: None,
         }
+    }
+    /// The same door for somebody: the worker that a request goes to notes who asked.
+    #[must_use]
+    pub fn on_behalf_of(&self, user: &Arc<str>) -> Self {
+        Self {
+            user: Some(Arc::clone(user)),
+            ..self.clone()
+        }
+    }
+    /// This worker as its group knows it.
+    pub fn me(&self) -> Member {
+        self.cx.view().me
     }
     /// Returns once the worker has read its topics to the end.
     pub async fn ready(&self) {
         self.cx.config.ready().await;
         self.cx.status.log().ready().await;
         self.cx.offsets.ready().await;
+        self.cx.assignments.ready().await;
+    }
+    /// Whether this worker leads its group and has taken over: the others forward to it.
+    pub fn leads(&self) -> bool {
+        self.cx.leading.is_held()
     }
     /// `GET /`. Answers without the cluster id while the broker is away.
     pub async fn server_info(&self) -> ServerInfo {
@@ -71,6 +106,7 @@ impl Control {
             self.cx.config.is_ready(),
             self.cx.status.log().is_ready(),
             self.cx.offsets.is_ready(),
+            self.cx.assignments.is_ready(),
         ];
         let view = self.cx.view();
         let (status, message) = if ready.contains(&false) {
@@ -113,6 +149,25 @@ impl Control {
             None => ConnectorType::Unknown,
         }
     }
+    /// The same for what is to be changed. One that was created through another worker a moment ago may not be in this one's view yet: it is read to the end.
+    async fn find_now(
+        &self,
+        name: &str,
+        otherwise: impl FnOnce() -> String,
+    ) -> ControlResult<Connector> {
+        if !self.cx.config.read(|configs| configs.contains(name))
+            && self.cx.view().members.len() > 1
+        {
+            let refreshed = tokio::time::timeout(LOOK_AGAIN, self.cx.config.refresh()).await;
+            if !matches!(refreshed, Ok(Ok(()))) {
+                tracing::debug!(
+                    connector = name,
+                    "the config topic could not be read to its end"
+                );
+            }
+        }
+        self.find(name, otherwise)
+    }
     /// Waits for what a request needs of the broker, no longer than a request may.
     async fn in_time<T>(
         &self,
@@ -120,11 +175,6 @@ impl Control {
         work: impl Future<Output = ControlResult<T>>,
     ) -> ControlResult<T> {
         let done = tokio::time::timeout(self.cx.settings.request_timeout, work).await;
-        done.unwrap_or_else(|_| {
-            let text = format!("Request timed out. The worker is currently {doing}");
-            let error = ControlError::new(ControlErrorKind::Timeout, text);
-            Err(error
-                .suggest("look whether the broker answers; the request may still be carried out"))
-        })
+        done.unwrap_or_else(|_| Err(command::timed_out(doing)))
     }
 }

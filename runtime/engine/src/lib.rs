@@ -2,9 +2,11 @@
 //!
 //! The engine knows no broker client and no HTTP: it talks to a broker through [`ports`] and is talked to through `control`.
 
+pub mod budget;
 pub mod connector_config;
 pub mod control;
 pub mod crash_point;
+pub mod guarantee;
 #[cfg(test)]
 mod memory;
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! Metrics under the names that Kafka Connect's dashboards use, in Prometheus' text format.
 
+mod window;
+
 use crate::task::TaskId;
 use longshore_sdk::Direction;
 use prometheus::{
@@ -11,6 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::Instant;
+use window::Window;
 
 /// Which tasks have a series.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,7 @@ series! {
     PutAvg Sinks "kafka_connect_sink_task_put_batch_avg_time_ms" "Time of a put, average of the last minute.";
     PutMax Sinks "kafka_connect_sink_task_put_batch_max_time_ms" "Time of a put, maximum of the last minute.";
     CommitAvg Both "kafka_connect_connector_task_offset_commit_avg_time_ms" "Time of an offset commit, average of the last minute.";
+    Stalled Both "longshore_task_stalled" "1 = the task has work and has made no progress for longshore.stall.timeout.ms; its status says what it is blocked on.";
     CommitMax Both "kafka_connect_connector_task_offset_commit_max_time_ms" "Time of an offset commit, maximum of the last minute.";
 }
 
@@ -110,6 +114,9 @@ pub struct Metrics {
     live: Mutex<HashMap<TaskId, Weak<TaskMeters>>>,
     connectors: IntGauge,
     tasks: IntGauge,
+    memory_used: IntGauge,
+    memory_max: IntGauge,
+    memory_waits: IntCounter,
 }
 
 impl Metrics {
@@ -143,8 +150,27 @@ impl Metrics {
             "kafka_connect_worker_task_count",
             "Tasks that run on this worker.",
         );
+        let memory_used = worker(
+            "longshore_worker_memory_used_bytes",
+            "Bytes of the memory budget in use: records in flight, and what consumers may fetch ahead.",
+        );
+        let memory_max = worker(
+            "longshore_worker_memory_max_bytes",
+            "The memory budget: longshore.memory.max.bytes or its default.",
+        );
+        let memory_waits = IntCounter::new(
+            "longshore_worker_memory_waits_total",
+            "How often a task had to wait for memory before its next batch.",
+        )
+        .expect(valid);
+        registry
+            .register(Box::new(memory_waits.clone()))
+            .expect(valid);
         Arc::new(Self {
             registry,
+            memory_used,
+            memory_max,
+            memory_waits,
             counters,
             gauges,
             live: Mutex::default(),
@@ -180,6 +206,23 @@ impl Metrics {
         self.connectors
             .set(i64::try_from(connectors).unwrap_or(i64::MAX));
         self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+    }
+    /// Shows the memory budget.
+    pub(crate) fn set_memory(&self, used: u64, max: u64) {
+        self.memory_used
+            .set(i64::try_from(used).unwrap_or(i64::MAX));
+        self.memory_max.set(i64::try_from(max).unwrap_or(i64::MAX));
+    }
+    /// A task has to wait for memory.
+    pub(crate) fn memory_wait(&self) {
+        self.memory_waits.inc();
+    }
+    /// Shows a level of a task, if it has meters.
+    pub(crate) fn set(&self, id: &TaskId, level: Level, value: i64) {
+        let meters = self.live().get(id).and_then(Weak::upgrade);
+        if let Some(meters) = meters {
+            meters.set(level, value);
+        }
     }
     /// For metrics of others, shown by [`Metrics::encode`] as well.
     pub fn registry(&self) -> &Registry {
@@ -293,56 +336,6 @@ impl Drop for TaskMeters {
             .gauges
             .iter()
             .for_each(|family| drop(family.remove_label_values(&labels)));
-    }
-}
-
-/// Two half-windows: the present one and the one before it.
-#[derive(Clone, Copy, Default)]
-struct Window {
-    since: Option<Instant>,
-    halves: [Half; 2],
-}
-
-#[derive(Clone, Copy, Default)]
-struct Half {
-    sum: f64,
-    samples: f64,
-    max: f64,
-}
-
-const HALF: Duration = Duration::from_secs(30);
-
-impl Window {
-    fn add(&mut self, value: f64, now: Instant) {
-        let age = now - *self.since.get_or_insert(now);
-        if age >= HALF {
-            self.halves[1] = if age < HALF * 2 {
-                self.halves[0]
-            } else {
-                Half::default()
-            };
-            self.halves[0] = Half::default();
-            self.since = Some(now);
-        }
-        let half = &mut self.halves[0];
-        half.sum += value;
-        half.samples += 1.0;
-        half.max = half.max.max(value);
-    }
-    fn read(&self, now: Instant) -> (f64, f64) {
-        let fresh = self.since.is_some_and(|since| now - since < HALF * 2);
-        let [one, two] = if fresh {
-            self.halves
-        } else {
-            Default::default()
-        };
-        let samples = one.samples + two.samples;
-        let average = if samples > 0.0 {
-            (one.sum + two.sum) / samples
-        } else {
-            0.0
-        };
-        (average, one.max.max(two.max))
     }
 }
 

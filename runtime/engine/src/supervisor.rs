@@ -1,21 +1,30 @@
 //! Keeps what runs in step with what is wanted. Level-triggered: whatever happens, the whole is compared again, and only what differs is touched (D4).
 
 mod connector;
+mod fencing;
+mod handover;
+mod leading;
+mod leftovers;
+mod placing;
 pub mod plan;
+mod presence;
 mod requests;
 mod state;
 mod tasks;
 
+pub(crate) use fencing::transactional_id;
+pub(crate) use leading::Leading;
 pub(crate) use requests::{Request, Requests};
 
 use crate::{
-    ports::View,
-    task::{Pace, TaskId},
+    task::TaskId,
     views::config::Connector as Wanted,
     worker::{Context, Crew, Ended},
 };
 use connector::ConnectorRun;
-use plan::{Assignment, Desired};
+use leading::Lead;
+use placing::Placing;
+use presence::Presence;
 use state::TaskRun;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
@@ -28,9 +37,13 @@ pub(crate) struct Supervisor {
     requests: mpsc::Receiver<Request>,
     connectors: BTreeMap<Arc<str>, ConnectorRun>,
     tasks: BTreeMap<TaskId, TaskRun>,
-    assignment: Assignment,
+    lead: Lead,
+    placing: Placing,
+    presence: Presence,
 }
 
+/// How long changes of statuses are gathered before they are looked at: each task says something when many move.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long a worker that shuts down waits for its last statuses to be written.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -42,7 +55,9 @@ impl Supervisor {
             requests,
             connectors: BTreeMap::new(),
             tasks: BTreeMap::new(),
-            assignment: Assignment::new(),
+            lead: Lead::default(),
+            placing: Placing::default(),
+            presence: Presence::default(),
         }
     }
 
@@ -50,6 +65,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let ready = async {
             self.cx.config.ready().await;
+            self.cx.assignments.ready().await;
             self.cx.status.log().ready().await;
         };
         tokio::select! {
@@ -61,10 +77,15 @@ impl Supervisor {
 
     async fn supervise(&mut self, stop: &CancellationToken) {
         let mut config = self.cx.config.changes();
+        let mut assignments = self.cx.assignments.changes();
+        let mut leading = self.cx.leading.changes();
         let mut members = self.cx.membership.view();
+        let mut statuses = self.cx.status.log().changes();
         self.skip_old_restarts();
         loop {
             config.borrow_and_update();
+            assignments.borrow_and_update();
+            leading.borrow_and_update();
             members.borrow_and_update();
             let wake = self.reconcile();
             let cx = Arc::clone(&self.cx);
@@ -75,7 +96,10 @@ impl Supervisor {
                 () = cx.requests.replans() => {}
                 // The senders live as long as the views that `cx` holds.
                 Ok(()) = config.changed() => {}
+                Ok(()) = assignments.changed() => {}
+                Ok(()) = leading.changed() => {}
                 Ok(()) = members.changed() => {}
+                () = gathered(&mut statuses) => {}
                 () = until(wake) => {}
             }
         }
@@ -85,73 +109,74 @@ impl Supervisor {
     fn reconcile(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let view = self.cx.view();
-        if !view.members.contains(&view.me) {
-            // Out of the group, perhaps for a moment: others may take over, so nothing moves; nothing is closed before it is known.
-            self.tasks
-                .keys()
-                .for_each(|id| self.crew.pace(id, Pace::Pause));
-            return None;
+        self.placing.look(&view, now);
+        let mut wake = self.lead(&view, now);
+        if let Some(look_again) = self.absent(&view, now) {
+            earlier(&mut wake, look_again);
+            return wake;
         }
+        // The topic's last word of this worker's tasks is this worker's.
+        self.cx.status.say_again();
         let wanted = self.cx.config.read(crate::views::config::Configs::all);
         for name in self.cx.requests.take_replans() {
             if let Some(run) = self.connectors.get_mut(&name) {
                 run.asked = true;
             }
         }
-        self.assign(&wanted, &view);
-        let mut wake = None;
+        earlier(&mut wake, self.place(&wanted, &view, now));
         for (name, connector) in &wanted {
             let name: Arc<str> = name.as_str().into();
             self.connectors.entry(Arc::clone(&name)).or_default();
-            earlier(
-                &mut wake,
-                self.reconcile_connector(&name, connector, &view, now),
-            );
+            earlier(&mut wake, self.reconcile_connector(&name, connector, now));
         }
         earlier(&mut wake, self.reconcile_tasks(&wanted, &view, now));
-        self.remove_deleted(&wanted, &view);
+        earlier(&mut wake, self.remove_deleted(&wanted, now));
         self.cx
             .metrics
             .set_worker(self.connectors.len(), self.crew.tasks());
         wake
     }
 
-    fn assign(&mut self, wanted: &BTreeMap<String, Wanted>, view: &View) {
-        let ids = wanted.iter().flat_map(|(name, connector)| {
-            let count = u32::try_from(connector.tasks.len()).unwrap_or(u32::MAX);
-            (0..count).map(move |task| TaskId::new(name.as_str(), task))
-        });
-        let desired: Desired = ids.collect();
-        self.assignment = plan::plan(&desired, view, &self.assignment);
-    }
-
-    /// Forgets connectors that were deleted, once their tasks have ended; the leader also those that were deleted while nobody ran.
-    fn remove_deleted(&mut self, wanted: &BTreeMap<String, Wanted>, view: &View) {
+    /// Forgets connectors that were deleted, once their tasks have ended. Their statuses are the leader's to remove, also of those that were
+    /// deleted while nobody ran. Returns when to look again.
+    fn remove_deleted(
+        &mut self,
+        wanted: &BTreeMap<String, Wanted>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let leads = self.cx.leading.is_held();
+        let mut wake = None;
+        let tasks = &self.tasks;
         let gone = |name: &str| {
-            !wanted.contains_key(name) && !self.tasks.keys().any(|id| &*id.connector == name)
+            !wanted.contains_key(name) && !tasks.keys().any(|id| &*id.connector == name)
         };
-        let names: Vec<Arc<str>> = self
-            .connectors
-            .keys()
-            .filter(|name| gone(name))
-            .cloned()
-            .collect();
-        for name in names {
-            self.connectors.remove(&name);
-            self.cx.status.forget(&name);
+        let mut orphans = Vec::new();
+        if leads {
+            let names = self.cx.status.names().into_iter();
+            orphans.extend(names.filter(|name| gone(name)));
         }
-        if view.leading() {
-            let orphans = self.cx.status.names().into_iter();
-            for name in orphans.filter(|name| gone(name)) {
-                self.cx.status.forget(&name);
+        let lowered = &self.cx.lowered;
+        self.connectors.retain(|name, run| {
+            let stays = !gone(name) || leads && run.leaving.is_some();
+            if !stays {
+                lowered.forget(name);
             }
+            stays
+        });
+        for name in orphans {
+            self.cx.status.forget(&name);
+            earlier(&mut wake, self.clear_beyond(&name.into(), 0, now));
         }
+        wake
     }
 
     fn ended(&mut self, ended: Ended) {
         match ended {
             Ended::Task(id, outcome) => self.task_ended(&id, outcome),
             Ended::Plan(name, planned) => self.planned(&name, planned),
+            Ended::Taken(taken) => self.taken(taken),
+            Ended::Placed(placed) => self.placed(placed),
+            Ended::Returned(read) => self.returned(read),
         }
     }
 
@@ -182,6 +207,13 @@ impl Supervisor {
             tracing::warn!(%error, "leaving the group failed, others wait for this worker's session to end");
         }
     }
+}
+
+async fn gathered(changes: &mut tokio::sync::watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(GATHER).await;
 }
 
 async fn until(wake: Option<Instant>) {

@@ -18,6 +18,8 @@ pub use ledger::Ledger;
 pub use observer::{OffsetStore, TopicObserver, Unobserved};
 pub use outcome::{Failure, Outcome, Reaction};
 pub use progress::{Call, Progress};
-pub use settings::{DeadLetterSpec, ErrorPolicy, Pace, TaskId, TaskSettings};
+pub use settings::{
+    Boundary, DeadLetterSpec, ErrorPolicy, Pace, TaskId, TaskSettings, TransactionSettings,
+};
 pub use sink::SinkTask;
 pub use source::SourceTask;

@@ -8,6 +8,7 @@ mod text;
 
 use crate::{
     connector_config::{self, get, list, topic_creation_whole as whole},
+    guarantee::{self, SourceSupport},
     providers::{Resolved, hide_inside},
     registry::{Connector, PluginKind, Registry},
 };
@@ -97,15 +98,21 @@ impl Report {
 }
 
 /// Checks a connector's config as it was written: values with placeholders are taken on trust. `worker` holds the worker's converters.
-/// `overrides` says which client settings it may override.
+/// `overrides` says which client settings it may override, `exactly_once` what the worker gives its sources.
 pub fn check(
     config: &Flat,
     registry: &Registry,
     worker: &Flat,
     unknown: UnknownKeys,
     overrides: &Overrides,
+    exactly_once: SourceSupport,
 ) -> Report {
     let (mut report, known) = judge(config, registry, worker, overrides);
+    let class = get(config, "connector.class");
+    if let Some(connector) = class.and_then(|class| registry.connector(class)) {
+        let refused = guarantee::refused(connector, config, exactly_once);
+        report.wrong_unless_told(refused.into_iter().collect());
+    }
     if let Some(known) = known {
         check_unknown(config, &known, unknown, &mut report);
     }
@@ -297,19 +304,19 @@ fn refuse_unsupported(config: &Flat, connector: &Connector, report: &mut Report)
         }
     }
     let source = connector.direction() == Direction::Source;
-    if source
-        && get(config, "exactly.once.support")
-            .is_some_and(|value| value.eq_ignore_ascii_case("required"))
-    {
-        refuse(
-            "exactly.once.support",
-            "sources deliver at least once: set it to requested or remove it",
-        );
-    }
     if source && get(config, "offsets.storage.topic").is_some() {
         refuse(
             "offsets.storage.topic",
             "offsets stand in the worker's offset.storage.topic: remove it",
+        );
+    }
+    if source
+        && get(config, "transaction.boundary")
+            .is_some_and(|value| value.eq_ignore_ascii_case("connector"))
+    {
+        refuse(
+            "transaction.boundary",
+            "no connector of this worker ends its transactions itself: set it to poll or interval",
         );
     }
     let versions = config.keys().filter(|key| key.ends_with("plugin.version"));

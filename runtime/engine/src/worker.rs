@@ -5,24 +5,31 @@ mod context;
 mod crew;
 mod launch;
 mod live;
+mod lowered;
+mod ownership;
 mod settings;
 mod topics;
 
-pub(crate) use context::Context;
-pub use context::Logs;
+pub use crate::views::assignment::agree;
+pub(crate) use context::{Context, wall_clock_ms};
+pub use context::{Logs, Ports};
 pub(crate) use crew::{Crew, Ended};
 pub(crate) use launch::Launch;
-pub use settings::{RestartPolicy, WorkerSettings};
+pub use settings::{InternalTopics, RestartPolicy, WorkerSettings};
 
 use crate::{
-    control::Control,
+    budget::Budget,
+    control::{Control, keep_session_key},
     metrics::Metrics,
-    ports::{Membership, bus::SharedBus},
     registry::Registry,
-    supervisor::{Requests, Supervisor},
-    views::{config::ConfigView, offset::OffsetView, status::StatusView},
+    supervisor::{Leading, Requests, Supervisor},
+    views::{
+        assignment::AssignmentView, config::ConfigView, offset::OffsetView, status::StatusView,
+    },
 };
+use context::Dice;
 use live::Live;
+use lowered::Lowered;
 use std::{sync::Arc, time::Duration};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -47,33 +54,47 @@ impl Worker {
     /// Starts a worker inside a tokio runtime. It answers at once; [`Control::health`] says when it is ready.
     pub fn start(
         settings: WorkerSettings,
-        bus: SharedBus,
-        logs: Logs,
-        membership: Arc<dyn Membership>,
+        ports: Ports,
         registry: Arc<Registry>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (requests, asked) = Requests::new();
         let grace = settings.grace;
+        let logs = ports.logs;
+        let budget = Budget::new(settings.memory, Arc::clone(&metrics));
         let cx = Arc::new(Context {
+            dice: Dice::new(settings.seed),
             settings,
-            bus,
+            budget,
+            bus: ports.bus,
             config: Arc::new(ConfigView::new("config", logs.config)),
             offsets: Arc::new(OffsetView::new("offset", logs.offset)),
             status: StatusView::new(logs.status),
-            membership,
+            assignments: Arc::new(AssignmentView::new("coordination", logs.coordination)),
+            leading: Leading::new(ports.leadership),
+            peers: ports.peers,
+            membership: ports.membership,
             registry,
             metrics,
             live: Live::default(),
+            lowered: Lowered::default(),
             requests,
             writing: tokio::sync::Mutex::default(),
         });
         let mut followers = JoinSet::new();
         let (config, offsets, reader, writer) = (cx.clone(), cx.clone(), cx.clone(), cx.clone());
         followers.spawn(async move { config.config.follow().await });
+        let assignments = cx.clone();
+        followers.spawn(async move { assignments.assignments.follow().await });
         followers.spawn(async move { offsets.offsets.follow().await });
         followers.spawn(async move { reader.status.follow().await });
         followers.spawn(async move { writer.status.write().await });
+        followers.spawn(keep_session_key(Arc::clone(&cx)));
+        let watched = Arc::clone(&cx);
+        followers.spawn(async move {
+            let (stall, call_max) = (watched.settings.stall_timeout, watched.settings.call_max());
+            watched.live.watch(stall, call_max, &watched.metrics).await;
+        });
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(Arc::clone(&cx), asked);
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));

@@ -5,7 +5,7 @@ use crate::{
     client::{ClientSettings, Properties, Resolved, Role},
     consumer, errors,
     handle::Handle,
-    oauth,
+    native, oauth,
     question::Asked,
     roster::Roster,
 };
@@ -162,8 +162,7 @@ impl Admin {
             new = new.set(key, value);
         }
         let options = AdminOptions::new().operation_timeout(Some(ASK_MAX));
-        let results = self
-            .native()?
+        let results = Asked::open(&self.settings)?
             .client()
             .create_topics([&new], &options)
             .await
@@ -171,7 +170,11 @@ impl Admin {
         for result in results {
             match result {
                 Ok(_) => {}
-                Err((_, Code::TopicAlreadyExists)) => return Ok(false),
+                Err((_, Code::TopicAlreadyExists)) => {
+                    // Another worker has made it a moment ago: the broker may not list it yet.
+                    self.await_leaders(&topic.name).await?;
+                    return Ok(false);
+                }
                 Err((name, code)) => {
                     return Err(errors::coded("create_topic", code, "").with("topic", name));
                 }
@@ -219,8 +222,7 @@ impl Admin {
         key: &str,
     ) -> Result<Vec<Option<String>>> {
         let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
-        let results = self
-            .native()?
+        let results = Asked::open(&self.settings)?
             .client()
             .describe_configs(resources, &options)
             .await
@@ -289,11 +291,27 @@ impl Admin {
         .await
     }
 
+    /// The fewest in-sync replicas of the topic's partitions. `Some(None)` = one has no leader; `None` = no such topic.
+    pub(crate) async fn in_sync_replicas(&self, topic: &str) -> Result<Option<Option<usize>>> {
+        let name = topic.to_owned();
+        self.ask("metadata", move |client| {
+            let metadata = all_topics(client)?;
+            let mut found = metadata.topics().iter().filter(|t| t.name() == name);
+            Ok(found.next().map(|topic| {
+                let led = topic.partitions().iter().all(|p| p.leader() >= 0);
+                let replicas = topic.partitions().iter().map(|p| p.isr().len()).min();
+                replicas.filter(|_| led)
+            }))
+        })
+        .await
+    }
+
     /// A group's members; blocks.
     pub(crate) fn roster_now(&self, group: &str, max: Duration) -> Result<Roster> {
-        let list = self.client.0.consumer().fetch_group_list(Some(group), max);
-        let list = list.map_err(|error| errors::from_client("members", error))?;
-        Ok(Roster::read(&list, group))
+        let group = native::group(&self.client.0, group, max);
+        group
+            .map(Roster::of)
+            .map_err(|code| errors::coded("members", code, ""))
     }
 
     /// The brokers' group.min.session.timeout.ms; `None` = they do not tell.
@@ -345,10 +363,6 @@ impl Admin {
             Ok(ends)
         })
         .await
-    }
-
-    fn native(&self) -> Result<Asked> {
-        Asked::open(&self.settings)
     }
 }
 

@@ -12,17 +12,25 @@ use longshore_engine::ports::{self, ConsumerSpec, Lag, Polled, Subscription};
 use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, erased::Boxed};
 use rdkafka::{
     consumer::{CommitMode, Consumer},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     topic_partition_list::{Offset, TopicPartitionList},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Records of one batch unless max.poll.records says otherwise.
 const RECORDS_MAX: usize = 5000;
+/// How many queues the partitions of a consumer are spread over, at most.
+pub(crate) const QUEUES_MAX: usize = 16;
+/// Records that wait in a queue of the client's before it fetches more.
+const QUEUED_MIN: usize = 50_000;
+/// About what the client adds to each small record that waits.
+const RECORD_COST: usize = 400;
 /// No answer to a commit within this time = Transient.
 const COMMIT_MAX: Duration = Duration::from_secs(30);
 /// Never found by a pattern.
 const INTERNAL_TOPICS: &str = "^__consumer_offsets$,^__transaction_state$,^__share_group_state$";
 const SEEK_MAX: Duration = Duration::from_secs(30);
+const SEEK_AGAIN: Duration = Duration::from_millis(20);
 
 pub(crate) struct GroupConsumer {
     client: Arc<Handle>,
@@ -39,33 +47,72 @@ pub(crate) struct GroupConsumer {
 pub(crate) fn defaults(resolved: &mut Resolved) {
     resolved.preset("auto.offset.reset", "earliest");
     resolved.preset("isolation.level", "read_committed");
-    resolved.preset("queued.max.messages.kbytes", 16 * 1024);
+    // Of each queue.
+    resolved.preset("queued.max.messages.kbytes", 4 * 1024);
     resolved.preset("fetch.wait.max.ms", 100);
     // With a full queue the library looks again only after this long; its own second would leave a fast sink without records.
     resolved.preset("fetch.queue.backoff.ms", 10);
     // Its own 100,000 records of 100 B cost four times their bytes; two fetches ahead are enough.
-    resolved.preset("queued.min.messages", 20_000);
+    resolved.preset("queued.min.messages", QUEUED_MIN);
     resolved.quick_to_connect();
     resolved.force("enable.auto.commit", false);
     resolved.force("enable.auto.offset.store", false);
 }
+
+/// How many queues of partitions a buffer of `bytes` is shared by: each holds a whole batch of a producer at least, whatever its limit.
+fn queues(bytes: usize) -> usize {
+    (bytes / 3 * 2 / (1 << 20)).clamp(1, QUEUES_MAX)
+}
+
+/// What the client fetches ahead, over all partitions, comes to about `bytes`: two thirds in its queues, one third on its way from a broker. A record
+/// that is larger is fetched all the same, alone.
+fn fetch_ahead(resolved: &mut Resolved, bytes: usize) {
+    let queued = bytes / 3 * 2 / queues(bytes);
+    resolved.preset(
+        "queued.max.messages.kbytes",
+        (queued / 1024).clamp(1, 1 << 20),
+    );
+    resolved.preset(
+        "queued.min.messages",
+        (queued / RECORD_COST * 2).clamp(1000, QUEUED_MIN),
+    );
+    let fetched = (bytes / 3).clamp(64 << 10, 50 << 20);
+    if !resolved.native.contains_key("fetch.max.bytes") {
+        resolved.preset("fetch.max.bytes", fetched);
+        // The library insists on message <= fetch.
+        resolved.preset("message.max.bytes", fetched.min(1_000_000));
+    }
+    resolved.preset("max.partition.fetch.bytes", queued.clamp(64 << 10, 1 << 20));
+}
+
+/// Longer than a worker's session and the placing of its tasks elsewhere (6 s, 1 s): so the member that takes over from a killed worker's joins while that
+/// one is still listed. A group that has become empty makes its first member wait for group.initial.rebalance.delay.ms, 3 s by default.
+const SESSION_MS: u32 = 8_000;
 
 impl GroupConsumer {
     pub(crate) fn open(settings: &ClientSettings, spec: &ConsumerSpec) -> Result<Self> {
         let mut resolved = settings.resolve(Role::Consumer, &spec.overrides)?;
         resolved.preset("client.id", &spec.client_id);
         resolved.preset("group.id", &spec.group);
+        if let Some(bytes) = spec.buffer_bytes {
+            fetch_ahead(&mut resolved, bytes);
+        }
         defaults(&mut resolved);
         // With KIP-848 the session belongs to the broker, and the client refuses these keys.
         if resolved.native.get("group.protocol").map(String::as_str) != Some("consumer") {
             resolved.preset("partition.assignment.strategy", "cooperative-sticky");
-            resolved.preset("session.timeout.ms", 6000);
+            resolved.preset("session.timeout.ms", SESSION_MS);
             let session = resolved.native["session.timeout.ms"].parse::<u32>();
             let heartbeat = session.map_or(500, |ms| (ms / 3).clamp(1, 500));
             resolved.preset("heartbeat.interval.ms", heartbeat);
         }
         // The thread polls whatever the sink does: this bounds how long the others wait for our answer to a rebalance.
-        resolved.preset("max.poll.interval.ms", 60_000);
+        let session = resolved.native.get("session.timeout.ms");
+        let session = session.and_then(|ms| ms.parse::<u32>().ok());
+        resolved.preset(
+            "max.poll.interval.ms",
+            session.map_or(60_000, |ms| ms.max(60_000)),
+        );
         let names: Vec<String> = match &spec.subscription {
             Subscription::Topics(topics) => topics.clone(),
             Subscription::Regex(regex) => {
@@ -83,7 +130,10 @@ impl GroupConsumer {
         }
         Ok(Self {
             client,
-            lanes: Lanes::new(),
+            lanes: Lanes::new(
+                spec.buffer_bytes.map(|bytes| bytes / 2),
+                spec.buffer_bytes.map_or(QUEUES_MAX, queues),
+            ),
             owned: BTreeSet::new(),
             unanswered: None,
             paused: false,
@@ -229,16 +279,18 @@ impl GroupConsumer {
         }
         let client = Arc::clone(&self.client);
         run("seek", Bounded(SEEK_MAX), move || {
-            let result = client
-                .consumer()
-                .seek_partitions(list, SEEK_MAX)
-                .map_err(|error| errors::from_client("seek", error))?;
-            for element in result.elements() {
-                element
-                    .error()
-                    .map_err(|error| errors::from_client("seek", error))?;
+            let until = std::time::Instant::now() + SEEK_MAX / 2;
+            loop {
+                let sought = seek(&client, &list);
+                // A partition that has just been started is not fetched yet: the library says so with this code.
+                let early = |error: &KafkaError| error.rdkafka_error_code() == Some(Code::State);
+                match sought {
+                    Err(error) if early(&error) && std::time::Instant::now() < until => {
+                        std::thread::sleep(SEEK_AGAIN);
+                    }
+                    sought => return sought.map_err(|error| errors::from_client("seek", error)),
+                }
             }
-            Ok(())
         })
         .await
     }
@@ -290,6 +342,14 @@ impl ports::Consumer for GroupConsumer {
         drop(self);
         Box::pin(async move { client.closed().await })
     }
+}
+
+fn seek(client: &Handle, list: &TopicPartitionList) -> std::result::Result<(), KafkaError> {
+    let result = client.consumer().seek_partitions(list.clone(), SEEK_MAX)?;
+    result
+        .elements()
+        .iter()
+        .try_for_each(|element| element.error())
 }
 
 pub(crate) fn listed<'a>(

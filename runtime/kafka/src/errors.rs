@@ -45,6 +45,7 @@ pub(crate) fn kind(code: Code) -> ErrorKind {
         | Code::UnsupportedSASLMechanism
         | Code::UnsupportedCompressionType
         | Code::UnsupportedVersion
+        | Code::UnsupportedFeature
         | Code::AutoOffsetReset
         | Code::InvalidArgument => ErrorKind::Config,
         Code::State | Code::Conflict => ErrorKind::Bug,
@@ -161,6 +162,54 @@ pub(crate) fn from_client(op: &'static str, error: KafkaError) -> Error {
     }
 }
 
+/// Why a transactional id could not be had, as far as somebody can do something about it. `error` comes from opening or using the id `id`.
+pub(crate) fn transactional(error: Error, id: &str) -> Error {
+    let op = error.op();
+    let (kind, text) = match code(&error) {
+        Some("TransactionalIdAuthorizationFailed") => (
+            ErrorKind::Auth,
+            format!(
+                "the principal may not use the transactional id {id}: grant it Write and Describe on TransactionalId {id} (kafka-acls.sh --add --allow-principal User:.. --operation Write --operation Describe --transactional-id {id})"
+            ),
+        ),
+        Some("ClusterAuthorizationFailed") => (
+            ErrorKind::Auth,
+            format!(
+                "the principal may not write with the transactional id {id}: brokers before Kafka 2.8 want IdempotentWrite on the Cluster as well"
+            ),
+        ),
+        Some("UnsupportedFeature" | "UnsupportedVersion") => (
+            ErrorKind::Config,
+            format!(
+                "the brokers know no transactions, which the transactional id {id} needs: Kafka 0.11 or newer, or a compatible broker with transactions"
+            ),
+        ),
+        Some("InvalidTransactionTimeout") => (
+            ErrorKind::Config,
+            "transaction.timeout.ms is larger than the brokers' transaction.max.timeout.ms: lower it"
+                .to_owned(),
+        ),
+        // The library asks again and again until its time is over.
+        Some("OperationTimedOut" | "CoordinatorNotAvailable") if op == "init" => (
+            ErrorKind::Transient,
+            format!(
+                "the brokers' coordinator for the transactional id {id} does not answer: a broker may be down, or the cluster has fewer brokers than its transaction.state.log.replication.factor (3 by default) or transaction.state.log.min.isr want"
+            ),
+        ),
+        _ => return error,
+    };
+    Error::new(kind, op, text)
+        .with("transactional.id", id)
+        .because(error)
+}
+
+/// The library's name for what went wrong.
+pub(crate) fn code(error: &Error) -> Option<&str> {
+    let mut context = error.context().iter();
+    let (_, value) = context.find(|(name, _)| *name == "code")?;
+    Some(value)
+}
+
 /// A record that is larger than the client or broker takes.
 pub(crate) fn too_large(topic: &str, size: usize) -> Error {
     coded("send", Code::MessageSizeTooLarge, "the record is too large")
@@ -218,5 +267,52 @@ mod tests {
             error.message().contains("outside allowed range 1..3600000"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_transactional_id_that_cannot_be_had_is_named_with_what_to_do() {
+        let id = "connect-cluster-g";
+        let told = |op, code| transactional(coded(op, code, ""), id);
+        for (op, code, kind, part) in [
+            (
+                "init",
+                Code::TransactionalIdAuthorizationFailed,
+                ErrorKind::Auth,
+                "Write and Describe",
+            ),
+            (
+                "init",
+                Code::ClusterAuthorizationFailed,
+                ErrorKind::Auth,
+                "IdempotentWrite",
+            ),
+            (
+                "init",
+                Code::UnsupportedFeature,
+                ErrorKind::Config,
+                "know no transactions",
+            ),
+            (
+                "init",
+                Code::InvalidTransactionTimeout,
+                ErrorKind::Config,
+                "transaction.max.timeout.ms",
+            ),
+            (
+                "init",
+                Code::OperationTimedOut,
+                ErrorKind::Transient,
+                "transaction.state.log",
+            ),
+        ] {
+            let error = told(op, code);
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().contains(part), "{error}");
+            assert!(error.to_string().contains(id), "{error}");
+        }
+        let fenced = told("commit", Code::ProducerFenced);
+        assert_eq!(fenced.kind(), ErrorKind::Fenced);
+        let late = told("commit", Code::OperationTimedOut);
+        assert!(!late.message().contains("transaction.state.log"), "{late}");
     }
 }

@@ -11,11 +11,11 @@ use crate::{
 };
 use longshore_sdk::{Error, ErrorKind, Result, TopicPartition};
 use rdkafka::{
-    ClientContext,
+    ClientContext, TopicPartitionList,
     config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    topic_partition_list::TopicPartitionList,
+    topic_partition_list::Offset,
     types::{RDKafka, RDKafkaRespErr},
 };
 use std::{
@@ -186,7 +186,7 @@ impl ConsumerContext for Events {
         if assign && !at.is_empty() && !self.at_once() {
             self.state().events.push_back(Event::Assigned(at));
         } else if assign {
-            answer(self, self::assign(consumer, list));
+            answer(self, hold(consumer, list));
         } else if self.at_once() || at.is_empty() {
             answer(self, unassign(consumer, list));
         } else if consumer.assignment_lost() {
@@ -222,6 +222,15 @@ pub(crate) fn assign(consumer: &BaseConsumer<Events>, list: &TopicPartitionList)
         _ => consumer.assign(list),
     }
     .map_err(|error| errors::from_client("assign", error))
+}
+
+/// Answers an assignment whose records nobody wants: the group's coordination topic is followed by a reader of its own.
+fn hold(consumer: &BaseConsumer<Events>, list: &mut TopicPartitionList) -> Result<()> {
+    let unwanted = |error| errors::from_client("assign", error);
+    // From the end, so that nothing comes before the pause takes hold.
+    list.set_all_offsets(Offset::End).map_err(unwanted)?;
+    assign(consumer, list)?;
+    consumer.pause(list).map_err(unwanted)
 }
 
 /// Answers a revocation, in the way of the group's protocol.
@@ -283,6 +292,12 @@ impl Handle {
             return;
         }
         let waiting = self.events().next(false);
+        // A member that owns nothing may close without leaving its group (librdkafka, cooperative-sticky): the others would wait for its session
+        // to end. Without a subscription it leaves, and closing waits for that.
+        let owns = self.consumer().assignment().map_or(1, |at| at.count());
+        if owns == 0 {
+            self.consumer().unsubscribe();
+        }
         if let Err(error) = self.consumer().close_queue() {
             tracing::warn!(client = self.events().name, error = %error, "a consumer does not close cleanly");
         }

@@ -2,15 +2,14 @@
 
 use crate::{
     admin::Admin,
-    blocking::{Bounded, run},
-    client::{ClientSettings, Properties},
+    client::Properties,
     errors, producer,
     reader::{Reader, Start},
-    writer::{Delivery, LogProducer, configured},
+    writer::{Delivery, Line, LogProducer, REQUEST, configured},
 };
 use bytes::Bytes;
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Tail, Version};
-use longshore_sdk::{Datum, Error, ErrorKind, Result, TopicPartition, erased::Boxed};
+use longshore_sdk::{Datum, Error, ErrorKind, Headers, Result, TopicPartition, erased::Boxed};
 use rdkafka::producer::Producer;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,9 +18,8 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-const TRANSACTION_MAX: Duration = Duration::from_secs(30);
-/// Nothing to read for this long = ask again.
-const READ_MAX: Duration = Duration::from_secs(30);
+/// Nothing to read for this long = look whether the topic is still there.
+const READ_MAX: Duration = Duration::from_secs(10);
 
 type KeyValue = (Bytes, Option<Bytes>);
 
@@ -30,45 +28,25 @@ type KeyValue = (Bytes, Option<Bytes>);
 pub struct LogSpec {
     /// The topic; it must exist (see [`Admin::ensure_internal`]).
     pub topic: String,
+    /// The worker key that names it, for messages; empty if there is none.
+    pub key: &'static str,
     /// `client.id` of its clients.
     pub client_id: String,
-    /// `transactional.id`: set = each put is one transaction, and opening the log fences the former owner.
-    /// The leader's is `connect-cluster-<group.id>`.
-    pub transactional_id: Option<String>,
 }
 
 /// A compacted topic; see [`KeyedLog`].
 pub struct KafkaLog {
-    settings: ClientSettings,
     spec: LogSpec,
     admin: Admin,
-    writer: Mutex<Writer>,
-}
-
-enum Writer {
-    Open(Arc<LogProducer>),
-    /// After a doubtful transactional call or a fatal error: the next put opens another one.
-    Doubtful,
-    /// Another has taken the transactional id: it is not taken back.
-    Fenced,
+    /// None before the first put, since most workers never write most of their logs, and after an error that it does not survive.
+    writer: Mutex<Option<Arc<LogProducer>>>,
 }
 
 impl KafkaLog {
-    /// Opens the writer (a transactional one is initialised, so that its predecessor's open transaction ends). Questions go through `admin`,
-    /// whose settings the log's own clients start from. Err (Config): there is no such topic.
+    /// Nothing is opened yet but for the question whether the topic is there. Questions go through `admin`, whose settings the log's own clients start from. Err (Config): there is no such topic.
     pub async fn open(admin: &Admin, spec: LogSpec) -> Result<Self> {
-        Self::open_after(admin, spec, std::future::ready(())).await
-    }
-
-    /// The same, but the former owner of the transactional id is fenced only after `allowed`; what can be done before is done meanwhile.
-    pub async fn open_after(
-        admin: &Admin,
-        spec: LogSpec,
-        allowed: impl Future<Output = ()>,
-    ) -> Result<Self> {
         let log = Self {
-            writer: Mutex::new(open_writer(&admin.settings, &spec, allowed).await?),
-            settings: admin.settings.clone(),
+            writer: Mutex::default(),
             spec,
             admin: admin.clone(),
         };
@@ -77,80 +55,46 @@ impl KafkaLog {
     }
 
     async fn partitions(&self) -> Result<i32> {
-        let topic = &self.spec.topic;
-        let partitions = self.admin.partitions(topic).await?;
-        partitions.ok_or_else(|| {
-            Error::config("open", "the topic does not exist: create it, compacted")
-                .with("topic", topic)
-        })
+        let partitions = self.admin.partitions(&self.spec.topic).await?;
+        partitions.ok_or_else(|| self.spec.missing("open"))
     }
 
     async fn put(&self, entries: Vec<KeyValue>) -> Result<Vec<Version>> {
-        // Held for the whole put: one transaction at a time.
-        let mut writer = self.writer.lock().await;
-        if let Writer::Doubtful = *writer {
-            let now = std::future::ready(());
-            *writer = open_writer(&self.settings, &self.spec, now).await?;
-        }
-        let Writer::Open(producer) = &*writer else {
-            return Err(Error::fenced(
-                "put",
-                "another worker has taken over the writing of this topic",
-            )
-            .with("topic", &self.spec.topic));
-        };
-        let producer = Arc::clone(producer);
-        if self.spec.transactional_id.is_none() {
-            let written = self.write(&producer, &entries).await;
-            if written.is_err() && producer::fatal("put", producer.client()).is_some() {
-                *writer = Writer::Doubtful;
+        let producer = {
+            let mut writer = self.writer.lock().await;
+            match &*writer {
+                Some(producer) => Arc::clone(producer),
+                None => Arc::clone(writer.insert(open_writer(&self.admin, &self.spec)?)),
             }
-            return written;
+        };
+        let error = match self.write(&producer, &entries).await {
+            Ok(versions) => return Ok(versions),
+            Err(error) => error,
+        };
+        if producer::fatal("put", producer.client()).is_some() {
+            let mut writer = self.writer.lock().await;
+            // Another put may have replaced it.
+            writer.take_if(|open| Arc::ptr_eq(open, &producer));
         }
-        // Dropped amid the call, the outcome would be unknown.
-        *writer = Writer::Doubtful;
-        let result = self.transaction(&producer, &entries).await;
-        // A record that was purged for a fence says only that it was purged.
-        let result =
-            result.map_err(|error| producer::fatal("put", producer.client()).unwrap_or(error));
-        match &result {
-            Ok(_) => *writer = Writer::Open(producer),
-            Err(error) if error.kind() == ErrorKind::Fenced => *writer = Writer::Fenced,
-            Err(_) => {}
-        }
-        result
-    }
-
-    async fn transaction(
-        &self,
-        producer: &Arc<LogProducer>,
-        entries: &[KeyValue],
-    ) -> Result<Vec<Version>> {
-        producer
-            .begin_transaction()
-            .map_err(|error| errors::from_client("put", error))?;
-        let written = self.write(producer, entries).await;
-        let ending = Arc::clone(producer);
-        let commit = written.is_ok();
-        let ended = run("put", Bounded(TRANSACTION_MAX * 2), move || {
-            let result = if commit {
-                ending.commit_transaction(TRANSACTION_MAX)
-            } else {
-                ending.abort_transaction(TRANSACTION_MAX)
-            };
-            result.map_err(|error| errors::from_client("put", error))
+        Err(match errors::code(&error) {
+            Some("UnknownTopic" | "UnknownTopicOrPartition") => {
+                self.spec.missing("put").because(error)
+            }
+            _ => self.admin.why_unwritten(error, &self.spec.topic).await,
         })
-        .await;
-        let versions = written?;
-        ended.map(|()| versions)
     }
 
     async fn write(&self, producer: &LogProducer, entries: &[KeyValue]) -> Result<Vec<Version>> {
         let mut versions = Vec::with_capacity(entries.len());
         let mut waiting: VecDeque<Delivery> = VecDeque::new();
         for (key, value) in entries {
+            let line = Line {
+                key,
+                value: value.as_deref(),
+                request: None,
+            };
             loop {
-                if let Some(delivery) = producer.send(&self.spec.topic, key, value.as_deref())? {
+                if let Some(delivery) = producer.send(&self.spec.topic, &line)? {
                     break waiting.push_back(delivery);
                 }
                 match waiting.pop_front() {
@@ -181,56 +125,83 @@ impl KafkaLog {
         let starts = (0..partitions)
             .map(|p| (TopicPartition::new(&*self.spec.topic, p), Start::Beginning))
             .collect();
-        let isolation = ("isolation.level".to_owned(), "read_committed".to_owned());
+        // Whatever the settings say for sinks: a log is read from its beginning, and not behind an open transaction.
+        let forced = [
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "earliest"),
+        ];
+        let forced = forced.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let reader = Reader::open(
-            &self.settings,
+            &self.admin.settings,
             &self.spec.client_id,
-            &Properties::from([isolation]),
+            &Properties::from(forced),
             starts,
             true,
         )
         .await?;
         Ok(Tailing {
+            admin: self.admin.clone(),
+            spec: self.spec.clone(),
             reader,
             positions: BTreeMap::new(),
         })
     }
 }
 
-async fn open_writer(
-    settings: &ClientSettings,
-    spec: &LogSpec,
-    allowed: impl Future<Output = ()>,
-) -> Result<Writer> {
-    let id = spec.transactional_id.as_deref();
-    let mut resolved = configured(settings, &spec.client_id, id, &Properties::new())?;
+impl LogSpec {
+    fn named(&self) -> String {
+        match self.key {
+            "" => self.topic.clone(),
+            key => format!("{} ({key})", self.topic),
+        }
+    }
+    /// It was not there, or it is gone.
+    fn missing(&self, op: &'static str) -> Error {
+        Error::config(
+            op,
+            format!(
+                "the topic {} does not exist: restore it, or create it with cleanup.policy=compact (a worker that starts does so); what it held is not known otherwise",
+                self.named()
+            ),
+        )
+        .with("topic", &self.topic)
+    }
+    fn made_anew(&self) -> Error {
+        Error::transient(
+            "read",
+            format!(
+                "the topic {} was cut or made anew: it is read from its beginning again",
+                self.named()
+            ),
+        )
+        .with("topic", &self.topic)
+    }
+}
+
+fn open_writer(admin: &Admin, spec: &LogSpec) -> Result<Arc<LogProducer>> {
+    let mut resolved = configured(&admin.settings, &spec.client_id, None, &Properties::new())?;
     // An acknowledged config or offset must be durable, whatever the records' own producers do.
     resolved.force("acks", "all");
     resolved.force("enable.idempotence", true);
     // A person waits for most of these writes.
     resolved.force("linger.ms", 0);
-    let producer = Arc::new(LogProducer::open(&resolved, &spec.client_id)?);
-    if id.is_some() {
-        let (connect, init) = (Arc::clone(&producer), Arc::clone(&producer));
-        let connected = run("init", Bounded(TRANSACTION_MAX * 2), move || {
-            // Without a connection the library looks for the coordinator only every half second: connect first.
-            // Whether that works is seen by the init itself.
-            let _ = connect.client().fetch_metadata(None, TRANSACTION_MAX);
-            Ok(())
-        });
-        let (connected, ()) = tokio::join!(connected, allowed);
-        connected?;
-        let init = run("init", Bounded(TRANSACTION_MAX * 2), move || {
-            init.init_transactions(TRANSACTION_MAX)
-                .map_err(|error| init.refusal().explain(errors::from_client("init", error)))
-        });
-        producer.refusal().or_refused("init", init).await?;
+    LogProducer::open(&resolved, &spec.client_id).map(Arc::new)
+}
+
+/// The request that an entry was written for.
+fn request(headers: &Headers) -> Option<Bytes> {
+    let mut headers = headers.iter();
+    let header = headers.find(|header| &*header.key == REQUEST)?;
+    match &header.value {
+        Datum::Bytes(request) => Some(request.clone()),
+        _ => None,
     }
-    Ok(Writer::Open(producer))
 }
 
 /// Follows the log, read_committed.
 struct Tailing {
+    admin: Admin,
+    spec: LogSpec,
     reader: Reader,
     positions: BTreeMap<i32, i64>,
 }
@@ -238,8 +209,12 @@ struct Tailing {
 impl Tailing {
     async fn next(&mut self) -> Result<Tail> {
         loop {
-            // Nothing is awaited after this, so that a dropped future loses nothing.
+            // Nothing that was taken is held over an await, so that a dropped future loses nothing.
             let taken = self.reader.poll(READ_MAX).await?;
+            if taken.records.is_empty() && taken.ends.is_empty() {
+                self.look().await?;
+                continue;
+            }
             let mut moved: BTreeMap<i32, i64> = BTreeMap::new();
             let mut entries = Vec::with_capacity(taken.records.len());
             for record in taken.records {
@@ -257,6 +232,7 @@ impl Tailing {
                         key,
                         value,
                         version,
+                        request: request(&record.record.headers),
                     });
                 }
             }
@@ -267,6 +243,13 @@ impl Tailing {
             if moved.is_empty() {
                 continue;
             }
+            let behind = |(partition, offset): (&i32, &i64)| {
+                let before = self.positions.get(partition);
+                before.is_some_and(|before| offset < before)
+            };
+            if moved.iter().any(behind) {
+                return Err(self.spec.made_anew());
+            }
             self.positions.extend(&moved);
             let positions = moved
                 .into_iter()
@@ -274,6 +257,31 @@ impl Tailing {
                 .collect();
             return Ok(Tail { entries, positions });
         }
+    }
+
+    /// The library waits for a topic that is gone as if it were down, and says so to nobody.
+    async fn look(&self) -> Result<()> {
+        let topic = &self.spec.topic;
+        let partitions = match self.admin.partitions(topic).await {
+            Ok(Some(partitions)) => partitions,
+            Ok(None) => return Err(self.spec.missing("read")),
+            // No broker answers: the library tries on.
+            Err(error) => {
+                tracing::debug!(topic, error = %error, "a log cannot be looked at");
+                return Ok(());
+            }
+        };
+        let ends = match self.admin.ends(topic, partitions).await {
+            Ok(ends) => ends,
+            Err(error) if error.kind() == ErrorKind::Config => return Err(error),
+            Err(_) => return Ok(()),
+        };
+        for (end, partition) in ends.into_iter().zip(0..) {
+            if self.positions.get(&partition).is_some_and(|at| end < *at) {
+                return Err(self.spec.made_anew());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,12 @@
 //! Membership in the group of workers: it is what the broker says.
 //!
 //! Each worker is a member of the classic group `<group.id>` on the one-partition topic `<group.id>-coordination`; the owner of its partition
-//! leads. Every second, and at each rebalance, the broker is asked for the group's members: that is the view. For now one worker is supported:
-//! a second one, told by its URL, is refused.
+//! leads. Every second, and at each rebalance, the broker is asked for the group's members: that is the view. A worker that the broker does not
+//! list, or that cannot ask it for the time of a session, sees nobody, not even itself, until it is listed again: others may believe that it is
+//! gone. A member that was dropped by the broker joins again by itself.
+
+mod namesake;
+mod watch;
 
 use crate::{
     admin::Admin,
@@ -14,28 +18,30 @@ use crate::{
 };
 use longshore_engine::ports::{Member, Membership, View};
 use longshore_sdk::{Error, Result, erased::Boxed};
+use namesake::Namesakes;
 use rdkafka::consumer::Consumer;
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::sync::watch::{Receiver, channel};
+use watch::Watcher;
 
-/// How often the broker is asked for the members.
-const ASK_EVERY: Duration = Duration::from_secs(1);
 const ASK_MAX: Duration = Duration::from_secs(5);
-/// How often the library is woken. It sends heartbeats only when it wakes, which by itself may be after a second: too late for a short session.
-const WAKE_EVERY: Duration = Duration::from_millis(100);
-/// How often it is asked while joining, unless the client has news.
+/// How often the broker is asked while joining, unless the client has news.
 const JOIN_EVERY: Duration = Duration::from_millis(50);
 /// How often the client is nudged while it joins.
 const NUDGE_EVERY: Duration = Duration::from_millis(10);
 
+/// Asks a worker's URL which incarnation answers there; none = nobody does. An answer that takes longer than five seconds counts as none.
+pub type Who = Arc<dyn Fn(&Member) -> Boxed<'static, Option<String>> + Send + Sync>;
+
 /// Who joins what.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MemberSpec {
     /// The worker's `group.id`.
     pub group: String,
@@ -43,29 +49,60 @@ pub struct MemberSpec {
     pub worker_id: String,
     /// Which start of this worker: another one at each start.
     pub incarnation: String,
+    /// Whether its REST API is reached by https.
+    pub https: bool,
     /// The worker's `session.timeout.ms`.
     pub session_timeout_ms: u32,
+    /// Called while joining, where the group lists a member with this worker's own URL: this worker must answer there by then.
+    pub who: Who,
+}
+
+impl MemberSpec {
+    fn me(&self) -> Member {
+        Member {
+            worker_id: self.worker_id.clone(),
+            incarnation: self.incarnation.clone(),
+            https: self.https,
+        }
+    }
+}
+
+impl fmt::Debug for MemberSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberSpec")
+            .field("group", &self.group)
+            .field("me", &self.me())
+            .field("session_timeout_ms", &self.session_timeout_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// This worker's membership; see [`Membership`].
 pub struct KafkaMembership {
     client: Arc<Handle>,
-    view: watch::Receiver<View>,
+    view: Receiver<View>,
     stop: Arc<AtomicBool>,
 }
 
 impl KafkaMembership {
-    /// Joins, and returns once the broker lists this worker. A former incarnation of the same URL does not delay it.
-    /// Err (Config): another worker is there, or a Kafka Connect cluster, or foreign consumers.
+    /// Joins, and returns once the broker lists this worker, beside whoever else is there. A former incarnation of the same URL does not delay it.
+    /// Err (Config): another worker answers at this worker's URL, or the group is a Kafka Connect cluster's, or foreign consumers'.
     pub async fn join(admin: &Admin, spec: MemberSpec) -> Result<Self> {
+        let me = spec.me();
         let mut session = spec.session_timeout_ms;
-        alone(admin, &spec, session).await?;
+        let mut namesakes = Namesakes::new(me.clone(), Arc::clone(&spec.who));
+        let roster = admin.roster(&spec.group).await?;
+        roster.check_kind(&spec.group)?;
+        namesakes.ask(&roster).await?;
         loop {
-            let client = subscribe(&admin.settings, &spec, session)?;
-            match listed(admin, &client, &spec, session).await {
-                Ok(roster) => return Self::follow(admin.clone(), client, spec, session, &roster),
+            let client = Candidate(Some(subscribe(&admin.settings, &spec, session)?));
+            match listed(admin, client.handle(), &spec, session, &mut namesakes).await {
+                Ok(roster) => {
+                    let group = spec.group.clone();
+                    return Self::follow(admin.clone(), client, group, session, namesakes, &roster);
+                }
                 Err(refused) => {
-                    client.begin_close(false);
+                    drop(client);
                     let minimum = match roster::session_refused(&refused) {
                         true => admin.session_timeout_min().await?.unwrap_or(6000),
                         false => return Err(roster::explain(refused, &spec.group)),
@@ -76,7 +113,7 @@ impl KafkaMembership {
                     tracing::warn!(
                         asked = session,
                         taken = minimum,
-                        "the broker refuses the session timeout: its minimum is taken"
+                        "the broker refuses session.timeout.ms: its minimum is taken"
                     );
                     session = minimum;
                 }
@@ -86,23 +123,28 @@ impl KafkaMembership {
 
     fn follow(
         admin: Admin,
-        client: Arc<Handle>,
-        spec: MemberSpec,
+        client: Candidate,
+        group: String,
         session: u32,
+        namesakes: Namesakes,
         roster: &Roster,
     ) -> Result<Self> {
-        let me = Member {
-            worker_id: spec.worker_id.clone(),
-            incarnation: spec.incarnation.clone(),
+        let nobody = View {
+            me: namesakes.me().clone(),
+            leader: None,
+            members: Vec::new(),
+            generation: 1,
         };
-        let (tell, view) = watch::channel(roster.view(&me, 1));
+        let session = Duration::from_millis(u64::from(session));
+        let former = namesakes.former(session);
+        let (tell, view) = channel(roster.view(&nobody, former.dead()));
         let stop = Arc::new(AtomicBool::new(false));
         let watcher = Watcher {
             admin,
-            client: Arc::clone(&client),
-            me,
-            group: spec.group,
-            patience: Duration::from_millis(u64::from(session)),
+            client: Arc::clone(client.handle()),
+            group,
+            session,
+            former,
             tell,
             stop: Arc::clone(&stop),
         };
@@ -111,13 +153,37 @@ impl KafkaMembership {
             .stack_size(256 * 1024)
             .spawn(move || watcher.run())
             .map_err(|error| Error::transient("join", "no thread for membership").because(error))?;
-        Ok(Self { client, view, stop })
+        Ok(Self {
+            client: client.keep(),
+            view,
+            stop,
+        })
     }
 
     fn begin_leave(&self) {
         self.stop.store(true, Ordering::Release);
         self.client.events().unpark();
         self.client.begin_close(false);
+    }
+}
+
+/// A client that joins. Given up before it has, it leaves: its thread alone would keep a member alive that nobody knows of, and that may lead.
+struct Candidate(Option<Arc<Handle>>);
+
+impl Candidate {
+    fn handle(&self) -> &Arc<Handle> {
+        self.0.as_ref().expect("present until kept")
+    }
+    fn keep(mut self) -> Arc<Handle> {
+        self.0.take().expect("present until kept")
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        if let Some(client) = &self.0 {
+            client.begin_close(false);
+        }
     }
 }
 
@@ -128,7 +194,7 @@ impl Drop for KafkaMembership {
 }
 
 impl Membership for KafkaMembership {
-    fn view(&self) -> watch::Receiver<View> {
+    fn view(&self) -> Receiver<View> {
         self.view.clone()
     }
     fn leave(&self) -> Boxed<'_, Result<()>> {
@@ -141,11 +207,10 @@ fn subscribe(settings: &ClientSettings, spec: &MemberSpec, session: u32) -> Resu
     let mut resolved = settings.resolve(Role::Consumer, &Properties::new())?;
     crate::consumer::defaults(&mut resolved);
     resolved.force("group.id", &spec.group);
-    resolved.force(
-        "client.id",
-        roster::client_id(&spec.worker_id, &spec.incarnation),
-    );
+    resolved.force("client.id", roster::client_id(&spec.me()));
+    // A woken zombie would join again under its name and fence the owner.
     resolved.native.remove("group.instance.id");
+    // With KIP-848 the session is the broker's, 45 s.
     resolved.native.remove("group.protocol");
     // `range` would hand leadership to a lexically smaller joiner.
     resolved.force("partition.assignment.strategy", "cooperative-sticky");
@@ -162,35 +227,13 @@ fn subscribe(settings: &ClientSettings, spec: &MemberSpec, session: u32) -> Resu
     Ok(client)
 }
 
-/// Waits until no other worker is in the group: one that was killed stays listed until its session ends.
-async fn alone(admin: &Admin, spec: &MemberSpec, session: u32) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_millis(u64::from(session) + 1000);
-    loop {
-        let roster = admin.roster(&spec.group).await?;
-        roster.check_kind(&spec.group)?;
-        let Some(other) = roster.other(&spec.worker_id) else {
-            return Ok(());
-        };
-        if Instant::now() >= deadline {
-            return Err(taken(&spec.group, &other.worker_id));
-        }
-        tokio::time::sleep(JOIN_EVERY * 4).await;
-    }
-}
-
-fn taken(group: &str, url: &str) -> Error {
-    Error::config(
-        "join",
-        format!("group {group} already has a worker at {url}: stop it, or take another group.id"),
-    )
-}
-
-/// Waits until the broker lists this incarnation, with nobody of another URL who leads.
+/// Waits until the broker lists this incarnation, and nobody else answers at its URL.
 async fn listed(
     admin: &Admin,
     client: &Arc<Handle>,
     spec: &MemberSpec,
     session: u32,
+    namesakes: &mut Namesakes,
 ) -> Result<Roster> {
     let deadline = Instant::now() + Duration::from_millis(u64::from(session) + 15_000);
     loop {
@@ -198,12 +241,10 @@ async fn listed(
             return Err(error);
         }
         let roster = admin.roster(&spec.group).await?;
-        if roster.lists(&spec.worker_id, &spec.incarnation) {
-            // Both may have started at the same moment: the one that leads stays.
-            return match roster.other(&spec.worker_id) {
-                Some(other) if roster.leads(other) => Err(taken(&spec.group, &other.worker_id)),
-                _ => Ok(roster),
-            };
+        if roster.lists(namesakes.me()) {
+            // Both may have started at the same moment.
+            namesakes.ask(&roster).await?;
+            return Ok(roster);
         }
         if Instant::now() >= deadline {
             return Err(Error::transient(
@@ -232,73 +273,6 @@ async fn news(client: &Arc<Handle>) {
         if tokio::time::timeout(NUDGE_EVERY, wake).await.is_ok() {
             return;
         }
-    }
-}
-
-/// Asks the broker again and again, on a thread of its own.
-struct Watcher {
-    admin: Admin,
-    client: Arc<Handle>,
-    me: Member,
-    group: String,
-    patience: Duration,
-    tell: watch::Sender<View>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Watcher {
-    fn run(self) {
-        self.client.events().unpark_me();
-        let mut seen = Instant::now();
-        let mut asked = Instant::now();
-        while !self.stop.load(Ordering::Acquire) {
-            let slept = Instant::now();
-            std::thread::park_timeout(WAKE_EVERY);
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            // Any question to the library's main thread wakes it; this one asks no broker.
-            let _ = self.client.consumer().assignment();
-            // Woken early: a rebalance.
-            if slept.elapsed() >= WAKE_EVERY && asked.elapsed() < ASK_EVERY {
-                continue;
-            }
-            asked = Instant::now();
-            if let Some(error) = self.client.events().trouble() {
-                tracing::warn!(error = %error, "membership is in trouble");
-            }
-            match self.admin.roster_now(&self.group, ASK_MAX) {
-                Ok(roster) if roster.lists(&self.me.worker_id, &self.me.incarnation) => {
-                    seen = Instant::now();
-                    self.show(|generation| roster.view(&self.me, generation));
-                }
-                Ok(_) => tracing::debug!("the broker does not list this worker"),
-                Err(error) => tracing::debug!(error = %error, "the group cannot be asked for"),
-            }
-            if seen.elapsed() > self.patience + ASK_EVERY {
-                // Others may believe that we are gone: nobody leads here until we are listed again.
-                self.show(|generation| View {
-                    me: self.me.clone(),
-                    leader: None,
-                    members: Vec::new(),
-                    generation,
-                });
-            }
-        }
-    }
-
-    fn show(&self, make: impl FnOnce(i32) -> View) {
-        self.tell.send_if_modified(|view| {
-            let next = make(view.generation);
-            if next == *view {
-                return false;
-            }
-            *view = View {
-                generation: view.generation.wrapping_add(1),
-                ..next
-            };
-            true
-        });
     }
 }
 

@@ -3,11 +3,14 @@
 #![allow(unsafe_code)]
 
 mod fetch;
+mod group;
 mod heap;
 mod produce;
 mod token;
 
-pub(crate) use fetch::{Batch, PartitionQueue, cached_end};
+pub(crate) use fetch::{Batch, Readers, Seen, SharedQueue, cached_end};
+pub(crate) use group::{Group, group};
 pub use heap::cap_heap_arenas;
+pub(crate) use heap::give_back;
 pub(crate) use produce::{Line, Topics};
 pub(crate) use token::set_token;

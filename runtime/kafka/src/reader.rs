@@ -61,7 +61,7 @@ impl Reader {
         let client = Handle::open(&resolved.config(), client_id)?;
         let mut reader = Self {
             client,
-            lanes: Lanes::new(),
+            lanes: Lanes::new(None, crate::consumer::QUEUES_MAX),
             records_max: resolved.records_max.unwrap_or(RECORDS_MAX),
         };
         let mut list = Vec::with_capacity(starts.len());

@@ -13,6 +13,7 @@ use rdkafka::{
     ClientContext, Message,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode as Code},
+    message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
     types::RDKafka,
 };
@@ -59,6 +60,16 @@ pub(crate) fn configured(
     Ok(resolved)
 }
 
+/// The record header that says which request wrote an entry.
+pub(crate) const REQUEST: &str = "longshore.request";
+
+/// An entry to be written.
+pub(crate) struct Line<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) request: Option<&'a [u8]>,
+}
+
 type Answer = Result<Version, KafkaError>;
 
 /// A record's delivery, some time later.
@@ -81,6 +92,13 @@ pub(crate) struct Answers {
     name: String,
     refusal: Refusal,
     _alive: Alive,
+}
+
+impl Answers {
+    /// Whether it was let in.
+    pub(crate) fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
 }
 
 impl ClientContext for Answers {
@@ -152,22 +170,33 @@ impl LogProducer {
         Ok(Self { producer, stop })
     }
 
+    /// The client, for calls that block a thread.
+    pub(crate) fn shared(&self) -> &Arc<BaseProducer<Answers>> {
+        &self.producer
+    }
+
+    /// True once it was dropped: for calls that block a thread longer than it lives.
+    pub(crate) fn closed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Whether it was let in.
     pub(crate) fn refusal(&self) -> &Refusal {
         &self.context().refusal
     }
 
     /// Puts an entry in line; `Ok(None)` = the line is full.
-    pub(crate) fn send(
-        &self,
-        topic: &str,
-        key: &[u8],
-        value: Option<&[u8]>,
-    ) -> Result<Option<Delivery>> {
+    pub(crate) fn send(&self, topic: &str, line: &Line<'_>) -> Result<Option<Delivery>> {
         let (asker, delivery) = oneshot::channel();
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(asker));
-        record.key = Some(key);
-        record.payload = value;
+        record.key = Some(line.key);
+        record.payload = line.value;
+        record.headers = line.request.map(|request| {
+            OwnedHeaders::new_with_capacity(1).insert(Header {
+                key: REQUEST,
+                value: Some(request),
+            })
+        });
         match self.producer.send(record) {
             Ok(()) => Ok(Some(Delivery(delivery))),
             Err((KafkaError::MessageProduction(Code::QueueFull), _)) => Ok(None),

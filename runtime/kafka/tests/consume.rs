@@ -210,6 +210,7 @@ async fn a_regex_finds_its_topics() {
         group: unique("g"),
         subscription: Subscription::Regex(format!("{stem}_(?:a|b)[\\d.-]")),
         overrides: Default::default(),
+        buffer_bytes: None,
     };
     let mut consumer = cluster.bus.consumer(spec).await.expect("a consumer");
     let topics: BTreeSet<String> = read(&mut consumer, 4)
@@ -239,6 +240,7 @@ async fn a_regex_does_not_find_what_the_broker_keeps_for_itself() {
         group: unique("g"),
         subscription: Subscription::Regex(".*".to_owned()),
         overrides: Default::default(),
+        buffer_bytes: None,
     };
     let mut consumer = cluster.bus.consumer(spec).await.expect("a consumer");
     let Polled::Assigned(assigned) = event(&mut consumer).await else {

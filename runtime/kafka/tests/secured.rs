@@ -7,7 +7,11 @@ mod certificates;
 mod clients;
 #[path = "secured/passwords.rs"]
 mod passwords;
+#[path = "raw/mod.rs"]
+mod raw;
 #[path = "rig/mod.rs"]
 mod rig;
+#[path = "secured/rights.rs"]
+mod rights;
 #[path = "secured/tokens.rs"]
 mod tokens;

@@ -55,7 +55,19 @@ pub enum Level {
     ExactlyOnce,
 }
 
-/// What a connector can give with a config; the engine lowers it by worker settings and broker.
+impl Level {
+    /// As people read it: `exactly-once`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at-least-once",
+            Self::EffectivelyOnce => "effectively-once",
+            Self::ExactlyOnce => "exactly-once",
+        }
+    }
+}
+
+/// What a connector can give with a config. A source is exactly-once if it reads the same records again in the same order after any offset that it
+/// gave: the engine then puts records and offsets into one transaction. The engine lowers it by worker settings and broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guarantee {
     /// The level.

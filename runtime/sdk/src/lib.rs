@@ -13,6 +13,8 @@ pub mod erased;
 pub mod error;
 pub mod json;
 pub mod literal;
+#[doc(hidden)]
+pub mod mutant;
 pub mod offset;
 pub mod record;
 pub mod schema;

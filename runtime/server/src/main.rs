@@ -109,10 +109,7 @@ async fn worker(file: Option<&Path>) -> Result<()> {
         tracing::warn!("{note}");
     }
     let node = Node::start(settings.worker.as_ref()).await?;
-    let result = tokio::select! {
-        () = until_signal() => Ok(()),
-        error = node.failed() => Err(error),
-    };
+    until_signal().await;
     node.shutdown().await;
-    result
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod broker;
 mod listen;
 mod parts;
+mod peers;
 mod signal;
 
 pub(crate) use broker::serve as serve_broker;
@@ -14,12 +15,13 @@ use crate::{
     rest::Door,
     settings::{Bootstrap, Located, Section, WorkerSettings},
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use longshore_broker::Broker;
-use longshore_engine::{control::Control, metrics::Metrics, ports::View, worker::Worker};
+use longshore_engine::{control::Control, metrics::Metrics, ports::Member, worker::Worker};
 use longshore_kafka::ClientSettings;
+use peers::HttpPeers;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long the embedded broker waits for the clients that are being closed.
@@ -31,7 +33,6 @@ pub(crate) struct Node {
     worker: Worker,
     control: Control,
     broker: Option<Broker>,
-    view: watch::Receiver<View>,
     servers: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -44,14 +45,30 @@ impl Node {
         let door = Door::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
-        let address = listen::start(&settings, &door, &mut servers, &stop).await?;
-        let worker_id = address.worker_id();
+        let listening = listen::start(&settings, &door, &mut servers, &stop).await?;
+        let address = listening.address;
+        let me = Member {
+            worker_id: address.worker_id(),
+            incarnation: uuid::Uuid::new_v4().to_string(),
+            https: address.https(),
+        };
+        door.is(me.clone());
+        let peers = HttpPeers::new(listening.tls)?;
         let broker = match settings.bootstrap() {
             Bootstrap::Embedded => Some(broker::start(&settings).await?),
             Bootstrap::Servers(_) => None,
         };
         let clients = client_settings(&settings, broker.as_ref())?;
-        let parts = match parts::open(&settings, clients, &worker_id).await {
+        servers.spawn({
+            let (peers, me, stop) = (peers.clone(), me.clone(), stop.clone());
+            async move {
+                tokio::select! {
+                    () = peers.look_at(&me) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        });
+        let parts = match parts::open(&settings, clients, &me, peers).await {
             Ok(parts) => parts,
             Err(error) => {
                 if let Some(broker) = broker {
@@ -60,17 +77,9 @@ impl Node {
                 return Err(error);
             }
         };
-        let view = parts.membership.view();
         let registry = Arc::new(bundle::registry());
-        let told = parts::told(&settings, worker_id.clone());
-        let worker = Worker::start(
-            told,
-            parts.bus,
-            parts.logs,
-            parts.membership,
-            registry,
-            metrics,
-        );
+        let told = parts::told(&settings, me.worker_id);
+        let worker = Worker::start(told, parts.ports, registry, metrics);
         let control = worker.control();
         servers.spawn({
             let (door, control, stop) = (door.clone(), control.clone(), stop.clone());
@@ -89,7 +98,6 @@ impl Node {
             worker,
             control,
             broker,
-            view,
             servers,
             stop,
         })
@@ -105,23 +113,6 @@ impl Node {
     /// `group.id`.
     pub(crate) fn group(&self) -> &str {
         &self.settings.group_id
-    }
-    /// Returns when the worker may not go on: another one leads its group, and only one is supported yet. A group that cannot be reached for
-    /// a while is no reason: tasks pause, and go on once it is back.
-    pub(crate) async fn failed(&self) -> anyhow::Error {
-        let mut view = self.view.clone();
-        let foreign = |view: &View| {
-            let leader = view.leader.as_ref()?;
-            (leader.worker_id != view.me.worker_id).then(|| leader.worker_id.clone())
-        };
-        let Ok(seen) = view.wait_for(|view| foreign(view).is_some()).await else {
-            return anyhow!("the membership in the group of workers has ended");
-        };
-        let other = foreign(&seen).unwrap_or_default();
-        anyhow!(
-            "group {} has another worker at {other}, which leads: two workers are not supported yet",
-            self.group()
-        )
     }
     /// Stops: tasks drain within their grace period, then the API, then the broker.
     pub(crate) async fn shutdown(mut self) {

@@ -20,6 +20,8 @@ use std::{
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long after a step that the group could not take the same is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// Runs until a signal asks to stop, then drains.
 pub(crate) async fn run(files: Vec<PathBuf>) -> Result<()> {
@@ -30,7 +32,6 @@ pub(crate) async fn run(files: Vec<PathBuf>) -> Result<()> {
     let result = tokio::select! {
         result = keep_in_step(node.control().clone(), &files, &settings, &mut watch, &mut owned) => result,
         () = until_signal() => Ok(()),
-        error = node.failed() => Err(error),
     };
     node.shutdown().await;
     result
@@ -46,11 +47,18 @@ async fn keep_in_step(
 ) -> Result<()> {
     // Before its views are ready a worker does not know what it runs already.
     control.ready().await;
-    step(&control, &settings.connectors, owned).await?;
+    let mut wanted = settings.connectors.clone();
+    let mut whole = step(&control, &wanted, owned).await?;
     let mut progress = progress::Progress::new(control.clone());
     loop {
         tokio::select! {
-            () = watch.changed() => reload(files, &control, owned).await?,
+            () = watch.changed() => {
+                if let Some(edited) = edited(files) {
+                    wanted = edited;
+                    whole = step(&control, &wanted, owned).await?;
+                }
+            }
+            () = tokio::time::sleep(TRY_AGAIN), if !whole => whole = step(&control, &wanted, owned).await?,
             () = progress.tick() => {}
         }
     }
@@ -81,22 +89,22 @@ fn names(files: &[PathBuf]) -> String {
 }
 
 /// An edit: a file that cannot be used changes nothing, the connectors keep running as they are.
-async fn reload(files: &[PathBuf], control: &Control, owned: &mut Owned) -> Result<()> {
-    match checked(files) {
-        Ok(settings) => step(control, &settings.connectors, owned).await,
-        Err(error) => {
-            tracing::error!(%error, "the edit is not used, everything runs as before");
-            Ok(())
-        }
+fn edited(files: &[PathBuf]) -> Option<IndexMap<String, Section>> {
+    let checked = checked(files);
+    if let Err(error) = &checked {
+        tracing::error!(%error, "the edit is not used, everything runs as before");
     }
+    checked.ok().map(|settings| settings.connectors)
 }
 
-/// Brings the worker's connectors in step with the files: creates and updates those of the files, deletes owned ones that are in no file.
+/// Brings the group's connectors in step with the files: creates and updates those of the files, deletes owned ones that are in no file.
+/// `false` = the group had nobody who takes some of it: it is to be tried again.
 async fn step(
     control: &Control,
     wanted: &IndexMap<String, Section>,
     owned: &mut Owned,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut whole = true;
     let running = control.connectors();
     for (name, section) in wanted {
         if !running.contains(name) {
@@ -110,6 +118,10 @@ async fn step(
         match control.put_config(name, section.config.clone()).await {
             Ok(stored) if stored.created => tracing::info!(connector = name, "connector created"),
             Ok(_) => tracing::info!(connector = name, "connector updated"),
+            Err(error) if error.kind == ControlErrorKind::Unavailable => {
+                tracing::warn!(connector = name, %error, "connector not stored yet, it is tried again");
+                whole = false;
+            }
             Err(error) => tracing::error!(connector = name, %error, "connector refused"),
         }
     }
@@ -128,10 +140,11 @@ async fn step(
             Err(error) if error.kind == ControlErrorKind::NotFound => {}
             Err(error) => {
                 tracing::error!(connector = name, %error, "connector not deleted");
+                whole &= error.kind != ControlErrorKind::Unavailable;
                 continue;
             }
         }
         owned.remove(&name)?;
     }
-    Ok(())
+    Ok(whole)
 }

@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "rest/cluster.rs"]
+mod cluster;
+#[cfg(target_os = "linux")]
+#[path = "rest/quiet.rs"]
+mod quiet;
 #[path = "rest/security.rs"]
 mod security;
 
@@ -601,11 +606,11 @@ async fn an_override_needs_the_policys_leave() {
         .json();
     assert_eq!(validated["error_count"], 1, "{validated}");
     let mut config = datagen("t");
-    config["exactly.once.support"] = json!("required");
+    config["transaction.boundary"] = json!("connector");
     let answer = worker.put("/connectors/c/config", config).await;
     assert_eq!(
         (answer.status, &answer.json()["x"]["path"]),
-        (400, &json!("exactly.once.support"))
+        (400, &json!("transaction.boundary"))
     );
     assert!(
         answer.message().contains("not supported"),

@@ -128,7 +128,7 @@ pub struct Validated {
 }
 
 /// The outcome of `PUT .../config`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// 201 rather than 200.
     pub created: bool,

@@ -2,10 +2,11 @@
 
 use crate::providers::scrub;
 use longshore_sdk::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What kind of refusal it is; REST makes a status of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlErrorKind {
     /// There is no such connector, task or plugin.
     NotFound,
@@ -15,7 +16,7 @@ pub enum ControlErrorKind {
     Invalid,
     /// The request is larger than what can be stored.
     TooLarge,
-    /// The worker still starts, or shuts down.
+    /// Not now, and nothing was done or the same may be asked for again: the worker starts or shuts down, or the group has no leader.
     Unavailable,
     /// No outcome in time: the request may still be carried out.
     Timeout,
@@ -24,7 +25,7 @@ pub enum ControlErrorKind {
 }
 
 /// An error answer. The message is Kafka Connect's text wherever tools read it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ControlError {
     /// Its kind.
     pub kind: ControlErrorKind,
@@ -53,6 +54,13 @@ impl ControlError {
     /// [`ControlErrorKind::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ControlErrorKind::Invalid, message)
+    }
+    /// [`ControlErrorKind::Unavailable`]: nobody took a command in time. The text is Kafka Connect's, then why.
+    pub(super) fn nobody_took_it(why: &str) -> Self {
+        let text = format!(
+            "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway. The last try: {why}"
+        );
+        Self::new(ControlErrorKind::Unavailable, text).suggest("send the request again")
     }
     /// The same, about a key.
     #[must_use]

@@ -99,6 +99,7 @@ impl Control {
             converters,
             unknown,
             &settings.overrides,
+            settings.exactly_once_sources,
         )
     }
 

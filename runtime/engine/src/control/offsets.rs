@@ -3,10 +3,14 @@
 use super::{
     ConnectorOffset, ConnectorOffsets, Control, ControlError, ControlErrorKind, ControlResult,
     TargetState,
+    command::{Command, Miss},
 };
 use crate::{
     connector_config::{get, group_of},
-    views::config::Connector,
+    views::{
+        config::{Connector, records::Pair},
+        offset::StoredOffsets,
+    },
 };
 use longshore_sdk::Direction;
 use serde_json::{Value, json};
@@ -68,59 +72,91 @@ impl Control {
         name: &str,
         offsets: ConnectorOffsets,
     ) -> ControlResult<String> {
+        let name = name.to_owned();
+        let command = Command::AlterOffsets { name, offsets };
+        self.order(command).await?.into_message()
+    }
+    /// Resets all offsets of a STOPPED source. Answers the message.
+    pub async fn reset_offsets(&self, name: &str) -> ControlResult<String> {
+        let name = name.to_owned();
+        let command = Command::ResetOffsets { name };
+        self.order(command).await?.into_message()
+    }
+    /// As the leader.
+    pub(super) async fn do_alter_offsets(
+        &self,
+        name: &str,
+        offsets: &ConnectorOffsets,
+    ) -> Result<&'static str, Miss> {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         if offsets.offsets.is_empty() {
             return Err(ControlError::invalid(
                 "Partitions / offsets need to be provided for an alter offsets request",
             )
-            .at("offsets"));
+            .at("offsets")
+            .into());
         }
         self.must_be_changeable(name, &connector)?;
         for (at, entry) in offsets.offsets.iter().enumerate() {
             check_shape(at, entry)?;
         }
-        self.in_time("altering a connector's offsets", async {
-            self.cx
-                .offsets
-                .refresh()
-                .await
-                .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
-            // Duplicate partitions: the last wins, as it is the last record of its key.
-            let entries = self.cx.offsets.read(|stored| {
-                let altered = offsets.offsets.iter();
-                altered
-                    .flat_map(|entry| {
-                        let offset = Some(&entry.offset).filter(|offset| !offset.is_null());
-                        stored.alter(name, &entry.partition, offset)
-                    })
-                    .collect()
-            });
-            let written = self.cx.offsets.put(entries).await;
-            written.map_err(|error| {
-                ControlError::of_log("Failed to write to the offset topic", &error)
-            })
-        })
-        .await?;
-        Ok("The offsets for this connector have been altered successfully".to_owned())
+        // Duplicate partitions: the last wins, as it is the last record of its key.
+        let altered = |stored: &StoredOffsets| {
+            let altered = offsets.offsets.iter();
+            altered
+                .flat_map(|entry| {
+                    let offset = Some(&entry.offset).filter(|offset| !offset.is_null());
+                    stored.alter(name, &entry.partition, offset)
+                })
+                .collect()
+        };
+        self.change_offsets(name, altered).await?;
+        Ok("The offsets for this connector have been altered successfully")
     }
-    /// Resets all offsets of a STOPPED source. Answers the message.
-    pub async fn reset_offsets(&self, name: &str) -> ControlResult<String> {
+    /// As the leader.
+    pub(super) async fn do_reset_offsets(&self, name: &str) -> Result<&'static str, Miss> {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         self.must_be_changeable(name, &connector)?;
-        self.in_time("resetting a connector's offsets", async {
-            self.cx
-                .offsets
-                .refresh()
-                .await
-                .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
-            let entries = self.cx.offsets.read(|stored| stored.reset(name));
-            let written = self.cx.offsets.put(entries).await;
-            written.map_err(|error| {
-                ControlError::of_log("Failed to write to the offset topic", &error)
-            })
+        self.change_offsets(name, |stored| stored.reset(name))
+            .await?;
+        Ok("The offsets for this connector have been reset successfully")
+    }
+    async fn change_offsets(
+        &self,
+        name: &str,
+        change: impl FnOnce(&StoredOffsets) -> Vec<Pair>,
+    ) -> Result<(), Miss> {
+        self.fence_former(name).await?;
+        // Fencing may have taken long: who leads no more leaves it to its successor, and a connector that was resumed meanwhile has tasks.
+        let _writing = self.cx.writing.lock().await;
+        self.must_lead()?;
+        let connector = self.find(name, || format!("Connector {name} not found"))?;
+        self.must_be_changeable(name, &connector)?;
+        let refreshed = self.cx.offsets.refresh().await;
+        refreshed
+            .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+        let entries = self.cx.offsets.read(change);
+        let written = self.cx.offsets.put(entries).await;
+        let text = "Failed to write to the offset topic";
+        Ok(written.map_err(|error| ControlError::of_log(text, &error))?)
+    }
+    /// Whether another worker of the group has tasks of the connector that are not gone yet: a task's status goes with it.
+    fn has_tasks_elsewhere(&self, name: &str) -> bool {
+        let members = self.cx.view().members;
+        let tasks = self.cx.status.tasks(name);
+        tasks.values().any(|status| {
+            let there = members
+                .iter()
+                .any(|member| member.worker_id == status.worker_id);
+            there && status.worker_id != self.cx.settings.worker_id && status.state.is_live()
         })
-        .await?;
-        Ok("The offsets for this connector have been reset successfully".to_owned())
+    }
+    /// I4: a zombie's open transaction must not be committed over what is written now.
+    async fn fence_former(&self, name: &str) -> ControlResult<()> {
+        let fenced = self.cx.fence_source(name).await;
+        fenced.map_err(|error| {
+            ControlError::of_log("Failed to fence the connector's former tasks", &error)
+        })
     }
     /// STOPPED, its tasks gone, and a source.
     fn must_be_changeable(&self, name: &str, connector: &Connector) -> ControlResult<()> {
@@ -130,7 +166,7 @@ impl Control {
                  by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
             )));
         }
-        if self.cx.live.any_of(name) {
+        if self.cx.live.any_of(name) || self.has_tasks_elsewhere(name) {
             let text = "Cannot complete request because of a conflicting operation: the connector's tasks are still stopping";
             return Err(ControlError::new(ControlErrorKind::Conflict, text)
                 .suggest("try again in a moment"));

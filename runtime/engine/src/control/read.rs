@@ -5,6 +5,8 @@ use super::{
     ControlResult, TaskInfo, TaskName, TaskStateInfo, TopicList,
 };
 use crate::{
+    guarantee::Promise,
+    providers::scrub,
     task::TaskId,
     views::{
         config::Connector,
@@ -12,7 +14,7 @@ use crate::{
     },
 };
 use longshore_sdk::config::Flat;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 impl Control {
@@ -35,6 +37,18 @@ impl Control {
                 .map(|task| task_name(name, task))
                 .collect(),
             kind: self.kind(&connector.config),
+            x: None,
+        }
+    }
+    /// The same with the config that a request wrote: somebody else may have written another one since, or deleted it.
+    pub(super) fn info_with(&self, name: &str, config: &Flat) -> ConnectorInfo {
+        let now = self.cx.config.read(|configs| configs.get(name));
+        let tasks = now.iter().flat_map(numbers);
+        ConnectorInfo {
+            name: name.to_owned(),
+            config: config.clone(),
+            tasks: tasks.map(|task| task_name(name, task)).collect(),
+            kind: self.kind(config),
             x: None,
         }
     }
@@ -78,11 +92,29 @@ impl Control {
                 worker_id: status.worker_id,
                 version: status.version,
                 trace: shown(status.trace),
-                x: finished.then(|| json!({ "finished": true })),
+                x: self.connector_extra(name, &connector.config, finished),
             },
             tasks,
             kind: self.kind(&connector.config),
         })
+    }
+    /// What stands under `x` in a connector's status.
+    fn connector_extra(&self, name: &str, config: &Flat, finished: bool) -> Option<Value> {
+        let mut extra = serde_json::Map::new();
+        let class = config.get("connector.class")?;
+        let connector = self.cx.registry.connector(class)?;
+        let support = self.cx.settings.exactly_once_sources;
+        // Of a config that cannot be read without its placeholders nothing is promised.
+        if let Ok(mut promise) = Promise::of(connector, config, support) {
+            if let Some(reason) = self.cx.lowered.of(name) {
+                promise = Promise::lowered(scrub(&reason));
+            }
+            extra.insert("guarantee".to_owned(), promise.json());
+        }
+        if finished {
+            extra.insert("finished".to_owned(), json!(true));
+        }
+        (!extra.is_empty()).then(|| Value::Object(extra))
     }
     fn task_state(&self, name: &str, task: u32, status: Status) -> TaskStateInfo {
         let id = TaskId::new(name, task);

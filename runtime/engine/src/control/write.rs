@@ -1,20 +1,15 @@
-//! Requests that change what is wanted. Each answers once this worker's view has read its own write back.
+//! Requests that change what is wanted, on whichever worker. Each answers once this worker's view has read the write back.
 
 use super::{
-    ConnectorInfo, ConnectorStateInfo, Control, ControlError, ControlErrorKind, ControlResult,
-    Extra, Stored, TargetState, read::numbers,
+    ConnectorInfo, ConnectorStateInfo, Control, ControlError, ControlResult, Stored, TargetState,
+    command::Command, read::numbers,
 };
-use crate::{
-    supervisor::Request,
-    task::TaskId,
-    views::config::{
-        Connector,
-        records::{self, Pair},
-    },
-};
+use crate::views::config::{Connector, records};
 use longshore_sdk::config::Flat;
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::oneshot;
+use std::collections::BTreeMap;
+
+/// Changes of some keys of a config; `None` removes one.
+pub(super) type Changes = BTreeMap<String, Option<String>>;
 
 impl Control {
     /// Creates a connector. `name` is trimmed; `config` may hold the same name or none.
@@ -25,121 +20,50 @@ impl Control {
         initial: TargetState,
     ) -> ControlResult<ConnectorInfo> {
         let name = name.trim();
-        let config = named(name, config)?;
-        let x = self.judge(&config).await?;
-        self.in_time("creating a connector", async {
-            let _writing = self.cx.writing.lock().await;
-            if self.cx.config.read(|configs| configs.contains(name)) {
-                let text = format!("Connector {name} already exists");
-                return Err(ControlError::new(ControlErrorKind::Conflict, text));
-            }
-            let target =
-                (initial != TargetState::Started).then(|| records::target_state(name, initial));
-            let record = records::connector(name, records::entries(&config));
-            self.put(target.into_iter().chain([record]).collect())
-                .await?;
-            Ok(ConnectorInfo {
-                name: name.to_owned(),
-                tasks: Vec::new(),
-                kind: self.kind(&config),
-                config: config.clone(),
-                x,
-            })
-        })
-        .await
+        let command = Command::Create {
+            name: name.to_owned(),
+            config: named(name, config)?,
+            initial,
+        };
+        Ok(self.order(command).await?.into_stored()?.info)
     }
     /// Creates or replaces a connector's config; an unchanged one does nothing.
     pub async fn put_config(&self, name: &str, config: Flat) -> ControlResult<Stored> {
-        let config = named(name, config)?;
-        let before = self.cx.config.read(|configs| configs.get(name));
-        if let Some(same) = before.filter(|before| *before.config == config) {
-            let mut info = self.info_of(name, &same);
-            info.x = Extra::of(&self.report(&config).warnings);
-            return Ok(Stored {
-                created: false,
-                info,
-            });
-        }
-        let x = self.judge(&config).await?;
-        self.in_time("writing a connector's config", async {
-            let _writing = self.cx.writing.lock().await;
-            let mut stored = self.store(name, &config).await?;
-            stored.info.x = x;
-            Ok(stored)
-        })
-        .await
+        let command = Command::Put {
+            name: name.to_owned(),
+            config: named(name, config)?,
+        };
+        self.order(command).await?.into_stored()
     }
     /// Changes some keys; `None` removes one.
     pub async fn patch_config(
         &self,
         name: &str,
-        patch: BTreeMap<String, Option<String>>,
+        changes: BTreeMap<String, Option<String>>,
     ) -> ControlResult<ConnectorInfo> {
-        let patched = |before: &Connector| {
-            let mut config = before.config.as_ref().clone();
-            for (key, value) in patch.clone() {
-                match value {
-                    Some(value) => config.insert(key, value),
-                    None => config.remove(&key),
-                };
-            }
-            named(name, config)
-        };
-        let unknown = || format!("Connector {name} not found");
-        let config = patched(&self.find(name, unknown)?)?;
-        let x = self.judge(&config).await?;
-        self.in_time("writing a connector's config", async {
-            let _writing = self.cx.writing.lock().await;
-            // Somebody may have written since: the patch is laid over what is there now, and that was not judged.
-            let now = patched(&self.find(name, unknown)?)?;
-            if now != config {
-                let text = "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)";
-                return Err(ControlError::new(ControlErrorKind::Conflict, text));
-            }
-            let mut info = self.store(name, &config).await?.info;
-            info.x = x;
-            Ok(info)
-        })
-        .await
-    }
-    async fn store(&self, name: &str, config: &Flat) -> ControlResult<Stored> {
-        let created = !self.cx.config.read(|configs| configs.contains(name));
-        self.put(vec![records::connector(name, records::entries(config))])
-            .await?;
-        let mut info = match self.cx.config.read(|configs| configs.get(name)) {
-            Some(connector) => self.info_of(name, &connector),
-            // Deleted by somebody else at once.
-            None => {
-                return Err(ControlError::not_found(format!(
-                    "Connector {name} not found"
-                )));
-            }
-        };
-        if created {
-            info.tasks.clear();
-        }
-        Ok(Stored { created, info })
+        let name = name.to_owned();
+        let command = Command::Patch { name, changes };
+        Ok(self.order(command).await?.into_stored()?.info)
     }
     /// Deletes a connector; its offsets stay.
     pub async fn delete(&self, name: &str) -> ControlResult<()> {
-        self.in_time("deleting a connector", async {
-            let _writing = self.cx.writing.lock().await;
-            self.find(name, || format!("Connector {name} not found"))?;
-            self.put(records::deletion(name)).await
-        })
-        .await
+        let name = name.to_owned();
+        self.order(Command::Delete { name }).await.map(drop)
     }
-    /// pause, resume, stop.
+    /// pause, resume, stop. The first two are plain writes of any worker, as in Kafka Connect; a stop also takes the tasks away, as only the leader may.
     pub async fn set_target(&self, name: &str, target: TargetState) -> ControlResult<()> {
+        if target == TargetState::Stopped {
+            let name = name.to_owned();
+            return self.order(Command::Stop { name }).await.map(drop);
+        }
         self.in_time("writing a target state", async {
             let _writing = self.cx.writing.lock().await;
-            self.find(name, || format!("Unknown connector {name}"))?;
-            let mut entries = Vec::new();
-            if target == TargetState::Stopped {
-                entries.push(records::commit(name, 0));
-            }
-            entries.push(records::target_state(name, target));
-            self.put(entries).await
+            self.find_now(name, || format!("Unknown connector {name}"))
+                .await?;
+            let record = records::target_state(name, target);
+            let written = self.cx.config.put(vec![record]).await;
+            let text = "Failed to write to config topic; this may be due to a transient error and the request can be safely retried";
+            written.map_err(|error| ControlError::of_log(text, &error))
         })
         .await
     }
@@ -150,19 +74,23 @@ impl Control {
         include_tasks: bool,
         only_failed: bool,
     ) -> ControlResult<Option<ConnectorStateInfo>> {
-        let connector = self.find(name, || format!("Unknown connector: {name}"))?;
+        let unknown = || format!("Unknown connector: {name}");
+        let connector = self.find_now(name, unknown).await?;
+        let called = name.to_owned();
         if !include_tasks && !only_failed {
-            self.restart_alone(name).await?;
+            let command = Command::RestartAlone { name: called };
+            self.order(command).await?;
             return Ok(None);
         }
         let before = self.status(name).map_err(|_| {
             ControlError::not_found(format!("Status for connector {name} not found"))
         })?;
-        self.in_time("writing a restart request", async {
-            self.put(vec![records::restart(name, include_tasks, only_failed)])
-                .await
-        })
-        .await?;
+        let command = Command::Restart {
+            name: called,
+            include_tasks,
+            only_failed,
+        };
+        self.order(command).await?;
         Ok(Some(restarting(
             before,
             &connector,
@@ -170,50 +98,21 @@ impl Control {
             only_failed,
         )))
     }
-    /// Without flags the outcome is waited for.
-    async fn restart_alone(&self, name: &str) -> ControlResult<()> {
-        let (answer, outcome) = oneshot::channel();
-        self.in_time("restarting a connector", async {
-            let request = Request::RestartConnector(Arc::from(name), answer);
-            self.cx
-                .requests
-                .ask(request)
-                .await
-                .map_err(|()| shut_down())?;
-            match outcome.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => {
-                    let text = format!("Failed to start connector: {name}");
-                    Err(ControlError::new(ControlErrorKind::Bug, text)
-                        .suggest("its status shows why"))
-                }
-                // It was deleted meanwhile, or the worker shuts down.
-                Err(_) => Err(ControlError::not_found(format!(
-                    "Unknown connector: {name}"
-                ))),
-            }
-        })
-        .await
-    }
-    /// Restarts one task.
+    /// Restarts one task, on whichever worker it is.
     pub async fn restart_task(&self, name: &str, task: i32) -> ControlResult<()> {
-        let connector = self.find(name, || format!("Unknown connector: {name}"))?;
+        let connector = self
+            .find_now(name, || format!("Unknown connector: {name}"))
+            .await?;
         let unknown = || ControlError::not_found(format!("Unknown task: {name}-{task}"));
         let number = u32::try_from(task).map_err(|_| unknown())?;
         if !numbers(&connector).any(|known| known == number) {
             return Err(unknown());
         }
-        let (answer, outcome) = oneshot::channel();
-        self.in_time("restarting a task", async {
-            let request = Request::RestartTask(TaskId::new(name, number), answer);
-            self.cx
-                .requests
-                .ask(request)
-                .await
-                .map_err(|()| shut_down())?;
-            outcome.await.map_err(|_| shut_down())
-        })
-        .await
+        let command = Command::RestartTask {
+            name: name.to_owned(),
+            task: number,
+        };
+        self.order(command).await.map(drop)
     }
     /// Forgets the topics that a connector used.
     pub async fn topics_reset(&self, name: &str) -> ControlResult<()> {
@@ -229,12 +128,18 @@ impl Control {
         // Shown at once, written behind.
         std::future::ready(Ok(())).await
     }
+}
 
-    async fn put(&self, entries: Vec<Pair>) -> ControlResult<()> {
-        let written = self.cx.config.put(entries).await;
-        let text = "Failed to write to config topic; this may be due to a transient error and the request can be safely retried";
-        written.map_err(|error| ControlError::of_log(text, &error))
+/// A config with changes laid over it.
+pub(super) fn patched(name: &str, before: &Flat, changes: &Changes) -> ControlResult<Flat> {
+    let mut config = before.clone();
+    for (key, value) in changes {
+        match value {
+            Some(value) => config.insert(key.clone(), value.clone()),
+            None => config.remove(key),
+        };
     }
+    named(name, config)
 }
 
 /// The config with its name in it. A name of its own must be the same.
@@ -250,10 +155,6 @@ fn named(name: &str, mut config: Flat) -> ControlResult<Flat> {
     }
     config.insert("name".to_owned(), name.to_owned());
     Ok(config)
-}
-
-fn shut_down() -> ControlError {
-    ControlError::new(ControlErrorKind::Unavailable, "the worker shuts down")
 }
 
 /// The state that a restart answers: what it starts anew is RESTARTING, with the old trace, as in Kafka Connect.

@@ -4,6 +4,7 @@ use super::Receipt;
 use bytes::Bytes;
 use longshore_sdk::{Record, Result, SinkRecord, TopicOffsets, TopicPartition, erased::Boxed};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Opens clients. Cheap to share.
 pub trait Bus: Send + Sync {
@@ -43,6 +44,8 @@ pub struct ConsumerSpec {
     pub subscription: Subscription,
     /// Client properties of the connector (`consumer.override.`, prefix taken off); they win over the worker's.
     pub overrides: BTreeMap<String, String>,
+    /// About how many bytes it may fetch ahead, over all its partitions; `None` = as it sees fit. A batch of poll is at most half of it, or one record.
+    pub buffer_bytes: Option<usize>,
 }
 
 /// What a sink reads.
@@ -80,6 +83,11 @@ pub trait Producer: Send {
     fn commit(&mut self, offsets: Vec<(Bytes, Option<Bytes>)>) -> Boxed<'_, Result<()>>;
     /// Aborts the transaction.
     fn abort(&mut self) -> Boxed<'_, Result<()>>;
+    /// Said while nothing is to be sent, nothing is in flight and no transaction is open: a producer that can do without its client may give it up, and
+    /// opens it again at the next call. Returns when it wants to be told again at the latest; `None` = it does not matter. Cheap, waits for nothing.
+    fn rest(&mut self) -> Option<Instant> {
+        None
+    }
 }
 
 /// What a consumer's poll brought. A rebalance arrives in band, in order with the batches.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use longshore_sdk::{Result, erased::Boxed};
+use serde::{Deserialize, Serialize};
 
 /// A place in the log. Positions are comparable within one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// The partition.
     pub partition: i32,
@@ -21,6 +22,8 @@ pub struct Entry {
     pub value: Option<Bytes>,
     /// Where it stands.
     pub version: Version,
+    /// Which request wrote it (record header `longshore.request`): one that is sent again finds its own work. Most entries have none.
+    pub request: Option<Bytes>,
 }
 
 /// What a reader saw.
@@ -34,8 +37,8 @@ pub struct Tail {
 
 /// Writes and reads one compacted topic.
 pub trait KeyedLog: Send + Sync {
-    /// Writes entries, in order, and returns where each stands once all are acknowledged. A transactional log writes them as one transaction.
-    /// Err: unknown whether they were written, unless the kind is Config or Fenced.
+    /// Writes entries, in order, and returns where each stands once all are acknowledged. Any worker may, at any time: what only the leader may
+    /// write goes through [`super::Term::put`]. Err: unknown whether they were written, unless the kind is Config.
     fn put(&self, entries: Vec<(Bytes, Option<Bytes>)>) -> Boxed<'_, Result<Vec<Version>>>;
     /// The true end, for "read to the end": init the own producer first, then ask the high watermark read_uncommitted. One next offset per partition.
     fn end(&self) -> Boxed<'_, Result<Vec<Version>>>;

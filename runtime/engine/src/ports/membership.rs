@@ -10,6 +10,16 @@ pub struct Member {
     pub worker_id: String,
     /// Which start of that worker: a restarted one has another.
     pub incarnation: String,
+    /// Whether its REST API is reached by https.
+    pub https: bool,
+}
+
+impl Member {
+    /// Where its REST API is: `http://host:port`.
+    pub fn url(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}", self.worker_id)
+    }
 }
 
 /// The cluster as this worker sees it.

@@ -3,7 +3,7 @@
 use super::{Supervisor, state};
 use crate::{
     connector_config::ConnectorConfig,
-    ports::{Version, View},
+    ports::Version,
     registry::{Connector, PluginKind},
     task::TaskId,
     views::{
@@ -40,6 +40,8 @@ pub(super) struct ConnectorRun {
     target: TargetState,
     attempt: u32,
     waiting: Vec<oneshot::Sender<std::result::Result<(), String>>>,
+    /// Since when tasks that are not wanted any more are on their way out.
+    pub(super) leaving: Option<Instant>,
 }
 
 /// Hashes of a config and of the task set planned for it. Both are compared with the view: a task set that is gone (the connector was stopped and
@@ -81,7 +83,6 @@ impl Supervisor {
         &mut self,
         name: &Arc<str>,
         wanted: &Wanted,
-        view: &View,
         now: Instant,
     ) -> Option<Instant> {
         let request = self.cx.config.read(|configs| configs.restart(name));
@@ -108,17 +109,19 @@ impl Supervisor {
             run.waiting
                 .drain(..)
                 .for_each(|answer| drop(answer.send(Ok(()))));
-        } else if view.leading() && run.is_due(wanted, now) {
+        } else if self.cx.leading.is_held() && run.is_due(wanted, now) {
             run.begin(state::hash(&wanted.config), now);
             let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
             self.crew.plan(name, plan);
         }
-        if view.leading() {
+        let left = self.cx.leading.is_held().then(|| {
             self.show(name, wanted);
-        }
+            self.clear_leftovers(name, wanted, now)
+        });
         let run = self.connectors.get(name)?;
-        let mut wake = run.trouble.as_ref().and_then(|trouble| trouble.retry);
-        wake = wake.filter(|at| *at > now);
+        let retry = run.trouble.as_ref().and_then(|trouble| trouble.retry);
+        let mut wake = retry.filter(|at| *at > now);
+        super::earlier(&mut wake, left.flatten());
         super::earlier(&mut wake, run.hears_again().filter(|_| run.asked));
         wake
     }
@@ -140,9 +143,15 @@ impl Supervisor {
                 run.attempt = 0;
                 Ok(())
             }
+            // It is the next leader's to plan, or this worker's own in its next term.
+            Err(error) if !self.cx.leading.is_held() => {
+                tracing::info!(connector = %name, %error, "not planned, this worker does not lead any more");
+                run.planned = None;
+                Err(error.trace())
+            }
             Err(error) => {
                 tracing::warn!(connector = %name, %error, "planning failed");
-                let trouble = run.failed(&error, hash);
+                let trouble = run.failed(&error, hash, self.cx.dice.jitter());
                 Err(trouble)
             }
         };
@@ -164,6 +173,32 @@ impl Supervisor {
                 run.waiting.push(answer);
             }
             None => drop(answer.send(Ok(()))),
+        }
+    }
+
+    /// Whether a source task has come to its end: that of another worker is paused although it should run.
+    fn is_finished(&self, id: &TaskId) -> bool {
+        if self.tasks.contains_key(id) {
+            return self.cx.live.is_finished(id);
+        }
+        let said = self.cx.status.task(id);
+        said.is_some_and(|said| said.state == State::Paused)
+    }
+
+    /// A term begins: another leader may have planned since what this worker could not. What it could is compared with what is there now.
+    pub(super) fn accede(&mut self) {
+        for run in self.connectors.values_mut() {
+            (run.trouble, run.attempt, run.leaving) = (None, 0, None);
+        }
+    }
+
+    /// A term is over: who waits for a plan is told so.
+    pub(super) fn resign(&mut self) {
+        for run in self.connectors.values_mut() {
+            for waiting in run.waiting.drain(..) {
+                // Who asked may have gone.
+                let _ = waiting.send(Err("this worker does not lead the group".to_owned()));
+            }
         }
     }
 
@@ -197,11 +232,7 @@ impl Supervisor {
         let finished = || {
             let count = u32::try_from(wanted.tasks.len()).unwrap_or(u32::MAX);
             count > 0
-                && (0..count).all(|task| {
-                    self.cx
-                        .live
-                        .is_finished(&TaskId::new(Arc::clone(name), task))
-                })
+                && (0..count).all(|task| self.is_finished(&TaskId::new(Arc::clone(name), task)))
         };
         let (state, trace) = match (wanted.target, &run.trouble) {
             (TargetState::Stopped, _) => (State::Stopped, None),
@@ -217,15 +248,18 @@ impl Supervisor {
             .set_connector(name, self.cx.says(state, version, trace));
     }
 
-    /// The last word of a worker that leaves.
+    /// The last word of a worker that leaves: of its tasks, and of the connectors if it led.
     pub(super) fn say_unassigned(&self) {
-        for name in self.connectors.keys() {
-            let status = self.cx.says(State::Unassigned, None, None);
-            self.cx.status.set_connector(name, status);
+        let unassigned = || self.cx.says(State::Unassigned, None, None);
+        if self.cx.leading.is_held() {
+            for name in self.connectors.keys() {
+                self.cx.status.set_connector(name, unassigned());
+            }
         }
-        for id in self.tasks.keys() {
-            let status = self.cx.says(State::Unassigned, None, None);
-            self.cx.status.set_task(id, status);
+        // Of a task that only waited for its former owner there is nothing to say.
+        let here = self.tasks.iter().filter(|(_, task)| task.generation > 0);
+        for (id, _) in here {
+            self.cx.status.let_go(id, unassigned());
         }
     }
 }
@@ -254,14 +288,14 @@ impl ConnectorRun {
     fn hears_again(&self) -> Option<Instant> {
         self.begun.map(|begun| begun + REPLAN_MIN)
     }
-    fn failed(&mut self, error: &Error, hash: u64) -> String {
+    fn failed(&mut self, error: &Error, hash: u64, jitter: f64) -> String {
         let passing = matches!(error.kind(), ErrorKind::Transient | ErrorKind::Throttled(_));
         let wait = RETRY
             .0
             .saturating_mul(1 << self.attempt.min(10))
             .min(RETRY.1);
         self.attempt += 1;
-        let jitter = 0.5 + rand::random::<f64>() / 2.0;
+        let jitter = 0.5 + jitter / 2.0;
         let trace = error.trace();
         self.trouble = Some(Trouble {
             trace: trace.clone(),
@@ -282,14 +316,12 @@ fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
 async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
     let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
     let late = |_| {
-        Error::transient(
-            "plan",
-            format!("the connector did not plan within {} s", PLAN_MAX.as_secs()),
-        )
+        let text = format!("the connector did not plan within {} s", PLAN_MAX.as_secs());
+        Error::transient("plan", text)
     };
     let tasks = planned.map_err(late)??;
     // Held until the task set is written: behind a tombstone that comes in between it would be the next connector's of this name.
-    let _writing = cx.writing.lock().await;
+    let writing = cx.writing.lock().await;
     // The config may have changed while the connector planned: then this plan is void, and the next one is due.
     let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
     let now = cx.config.read(|configs| configs.get(&name));
@@ -298,14 +330,14 @@ async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Fl
     };
     let stored = now.tasks.iter().map(AsRef::as_ref);
     if now.torn || now.generation == 0 || !stored.eq(tasks.iter()) {
-        let written = cx.config.put(records::task_set(&name, &tasks));
+        let written = cx.put_config(records::task_set(&name, &tasks), None);
         let late = |_| Error::transient("plan", "the task set could not be written in time");
         tokio::time::timeout(PLAN_MAX, written)
             .await
             .map_err(late)??;
     }
-    let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
-    cx.status.forget_tasks(&name, count);
+    drop(writing);
+    super::fencing::round(&cx, &name).await?;
     Ok(tasks)
 }
 

@@ -3,147 +3,194 @@
 use crate::{
     ports::{Member, View},
     task::TaskId,
+    views::assignment::Placement,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// The tasks that are wanted.
 pub type Desired = BTreeSet<TaskId>;
 /// Where each task runs.
 pub type Assignment = BTreeMap<TaskId, Member>;
+/// Where each task was.
+pub type Last = BTreeMap<TaskId, Placement>;
 
-/// Places every wanted task once. A task stays where it was as long as that worker is there; a worker that came back under its old address
-/// (another incarnation) takes its tasks back; the others go to the workers with the fewest; what is uneven by more than one
-/// is evened out with the fewest moves. Without members nothing is placed.
-pub fn plan(desired: &Desired, view: &View, last: &Assignment) -> Assignment {
-    let mut load: BTreeMap<&Member, Vec<TaskId>> = view
-        .members
-        .iter()
-        .map(|member| (member, Vec::new()))
-        .collect();
-    let mut homeless = Vec::new();
-    for id in desired {
-        let home = last.get(id).and_then(|was| still_there(was, view));
-        match home.and_then(|home| load.get_mut(home)) {
-            Some(tasks) => tasks.push(id.clone()),
-            None => homeless.push(id.clone()),
-        }
-    }
-    for id in homeless {
-        if let Some(tasks) = load.values_mut().min_by_key(|tasks| tasks.len()) {
-            tasks.push(id);
-        }
-    }
-    even_out(&mut load);
-    load.into_iter()
-        .flat_map(|(member, tasks)| tasks.into_iter().map(|id| (id, member.clone())))
-        .collect()
+/// Nothing is moved for balance alone while the fullest worker has at most so many tasks more than the emptiest.
+const UNEVEN: usize = 1;
+
+/// What is planned.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Every wanted task, once; nothing without members.
+    pub tasks: Assignment,
+    /// The tasks in the order in which they are to be placed: those that have stood still longest come first, so that they also move first when
+    /// something is moved for balance, and a task that had to move just now is left alone.
+    pub order: Vec<TaskId>,
+    /// The one task that is moved for balance alone.
+    pub balanced: Option<TaskId>,
+    /// More are to be moved for balance, once that is allowed and this one runs.
+    pub uneven: bool,
 }
 
-fn still_there<'a>(was: &Member, view: &'a View) -> Option<&'a Member> {
-    let same = view.members.iter().find(|member| *member == was);
+/// Places every wanted task once, and moves as few as possible:
+/// * A task stays where it is as long as that worker is listed. A worker that came back while its old incarnation is gone has its tasks back.
+/// * The tasks of a worker that is gone go to those with the fewest. One that has next to nothing, a spare or one that was just restarted, takes
+///   all of them: then a rolling restart moves each task once. As long as a worker is listed twice, one of the two is dead: neither gets anything.
+/// * A new task goes where its connector has the fewest tasks, and among those to the worker with the fewest.
+/// * If nothing else is to be done and `balance` allows it, one task moves from the fullest worker to the emptiest.
+pub fn plan(desired: &Desired, view: &View, last: &Last, balance: bool) -> Plan {
+    let mut load = Load::new(&view.members);
+    let (mut new, mut homeless) = (Vec::new(), Vec::new());
+    for id in desired {
+        match last.get(id) {
+            None => new.push(id.clone()),
+            Some(was) => match home(was, view) {
+                Some(home) => load.put(home, id.clone()),
+                None => homeless.push(id.clone()),
+            },
+        }
+    }
+    let settled = new.is_empty() && homeless.is_empty();
+    let since = |id: &TaskId| last.get(id).map_or(u64::MAX, |was| was.generation);
+    homeless.sort_by_key(|id| (since(id), id.clone()));
+    let fair = desired.len().div_ceil(view.members.len().max(1));
+    for id in homeless {
+        load.rescue(id, fair);
+    }
+    for id in new {
+        load.spread(id);
+    }
+    let balanced = (settled && balance && load.doubtful == 0)
+        .then(|| load.move_one(&since))
+        .flatten();
+    let uneven = load
+        .gap()
+        .is_some_and(|(most, least)| most > least + UNEVEN);
+    let tasks = load.assignment();
+    let mut order: Vec<TaskId> = tasks.keys().cloned().collect();
+    order.sort_by_key(|id| (since(id), id.clone()));
+    Plan {
+        tasks,
+        order,
+        balanced,
+        uneven,
+    }
+}
+
+fn home<'a>(was: &Placement, view: &'a View) -> Option<&'a Member> {
+    let mut members = view.members.iter();
+    let same = members.find(|member| was.is_on(member));
     same.or_else(|| {
-        view.members
-            .iter()
-            .find(|member| member.worker_id == was.worker_id)
+        let mut members = view.members.iter();
+        members.find(|member| member.worker_id == was.worker_id)
     })
 }
 
-/// Moves one task at a time from the fullest to the emptiest worker, until they differ by one at most.
-fn even_out(load: &mut BTreeMap<&Member, Vec<TaskId>>) {
-    loop {
-        let full = load.iter().max_by_key(|(_, tasks)| tasks.len());
-        let empty = load.iter().min_by_key(|(_, tasks)| tasks.len());
-        let (Some((full, most)), Some((empty, least))) = (full, empty) else {
-            return;
+/// What each worker has.
+struct Load<'a> {
+    /// Those that are listed twice stand at the end.
+    workers: Vec<(&'a Member, BTreeSet<TaskId>)>,
+    doubtful: usize,
+    /// Who had next to nothing, found when the first homeless task comes.
+    spare: Option<Option<usize>>,
+}
+
+impl<'a> Load<'a> {
+    fn new(members: &'a [Member]) -> Self {
+        let twice = |member: &&Member| {
+            let same = |other: &&Member| other.worker_id == member.worker_id;
+            members.iter().filter(same).count() > 1
         };
-        if most.len() <= least.len() + 1 {
-            return;
-        }
-        let (full, empty) = (*full, *empty);
-        let moved = load.get_mut(full).and_then(Vec::pop);
-        if let (Some(id), Some(tasks)) = (moved, load.get_mut(empty)) {
-            tasks.push(id);
+        let (twice, once): (Vec<&Member>, Vec<&Member>) = members.iter().partition(twice);
+        // If all are, somebody must have it.
+        let doubtful = if once.is_empty() { 0 } else { twice.len() };
+        let workers = once.into_iter().chain(twice);
+        Self {
+            workers: workers.map(|member| (member, BTreeSet::new())).collect(),
+            doubtful,
+            spare: None,
         }
     }
+    fn put(&mut self, on: &Member, id: TaskId) {
+        let worker = self.workers.iter_mut().find(|(member, _)| *member == on);
+        if let Some((_, tasks)) = worker {
+            tasks.insert(id);
+        }
+    }
+    /// Places a task whose worker is gone. `fair` is the share of each worker.
+    fn rescue(&mut self, id: TaskId, fair: usize) {
+        let spare = self.spare.unwrap_or_else(|| {
+            let least = self.least(BTreeSet::len);
+            least.filter(|least| self.workers[*least].1.len() * 2 < fair)
+        });
+        self.spare = Some(spare);
+        let room = spare.filter(|spare| self.workers[*spare].1.len() < fair);
+        let to = room.or_else(|| self.least(|tasks| (tasks.len(), of_connector(tasks, &id))));
+        if let Some(to) = to {
+            self.workers[to].1.insert(id);
+        }
+    }
+    /// Places a new task.
+    fn spread(&mut self, id: TaskId) {
+        if let Some(to) = self.least(|tasks| (of_connector(tasks, &id), tasks.len())) {
+            self.workers[to].1.insert(id);
+        }
+    }
+    /// Moves one task from the fullest worker to the emptiest: of the third that stood still longest, one whose connector has most tasks there.
+    fn move_one(&mut self, since: &impl Fn(&TaskId) -> u64) -> Option<TaskId> {
+        let (most, least) = self.gap()?;
+        if most <= least + UNEVEN {
+            return None;
+        }
+        let full = self.least(|tasks| Reverse(tasks.len()))?;
+        let empty = self.least(BTreeSet::len)?;
+        let tasks = &self.workers[full].1;
+        let mut settled: Vec<&TaskId> = tasks.iter().collect();
+        settled.sort_by_key(|id| (since(id), (*id).clone()));
+        settled.truncate(tasks.len().div_ceil(3));
+        let moved = settled
+            .into_iter()
+            .max_by_key(|id| {
+                (
+                    of_connector(tasks, id),
+                    Reverse(since(id)),
+                    Reverse((*id).clone()),
+                )
+            })?
+            .clone();
+        self.workers[full].1.remove(&moved);
+        self.workers[empty].1.insert(moved.clone());
+        Some(moved)
+    }
+    /// The most and the fewest tasks that a worker has.
+    fn gap(&self) -> Option<(usize, usize)> {
+        let counts = || self.workers.iter().map(|(_, tasks)| tasks.len());
+        counts().max().zip(counts().min())
+    }
+    fn least<K: Ord>(&self, key: impl Fn(&BTreeSet<TaskId>) -> K) -> Option<usize> {
+        let sure = self.workers.len() - self.doubtful;
+        let workers = self.workers.iter().take(sure).enumerate();
+        let least = workers.min_by_key(|(_, (_, tasks))| key(tasks));
+        least.map(|(worker, _)| worker)
+    }
+    fn assignment(self) -> Assignment {
+        let of = |(member, tasks): (&Member, BTreeSet<TaskId>)| {
+            let member = member.clone();
+            tasks.into_iter().map(move |id| (id, member.clone()))
+        };
+        self.workers.into_iter().flat_map(of).collect()
+    }
+}
+
+/// How many tasks of a task's connector there are.
+fn of_connector(tasks: &BTreeSet<TaskId>, id: &TaskId) -> usize {
+    let from = TaskId::new(std::sync::Arc::clone(&id.connector), 0);
+    let same = tasks.range(from..);
+    same.take_while(|task| task.connector == id.connector)
+        .count()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn member(number: u8) -> Member {
-        Member {
-            worker_id: format!("w{number}:8083"),
-            incarnation: "a".to_owned(),
-        }
-    }
-    fn view(members: impl IntoIterator<Item = u8>) -> View {
-        let members: Vec<Member> = members.into_iter().map(member).collect();
-        View {
-            me: member(0),
-            leader: members.first().cloned(),
-            members,
-            generation: 1,
-        }
-    }
-    fn tasks(counts: &[u32]) -> Desired {
-        let connectors = counts.iter().enumerate();
-        connectors
-            .flat_map(|(n, count)| (0..*count).map(move |task| TaskId::new(format!("c{n}"), task)))
-            .collect()
-    }
-    fn loads(assignment: &Assignment, view: &View) -> Vec<usize> {
-        let of = |member: &Member| assignment.values().filter(|home| *home == member).count();
-        view.members.iter().map(of).collect()
-    }
-
-    #[test]
-    fn one_worker_has_everything() {
-        let wanted = tasks(&[3, 1]);
-        let placed = plan(&wanted, &view([0]), &Assignment::new());
-        assert_eq!(placed.keys().cloned().collect::<Desired>(), wanted);
-        assert!(placed.values().all(|home| *home == member(0)));
-        assert!(plan(&wanted, &view([]), &placed).is_empty());
-    }
-
-    #[test]
-    fn a_restarted_worker_takes_its_tasks_back() {
-        let wanted = tasks(&[4]);
-        let before = plan(&wanted, &view([0, 1]), &Assignment::new());
-        let mut after = view([0, 1]);
-        after.members[1].incarnation = "b".to_owned();
-        let placed = plan(&wanted, &after, &before);
-        for (id, home) in &placed {
-            assert_eq!(home.worker_id, before[id].worker_id);
-        }
-        assert!(placed.values().any(|home| home.incarnation == "b"));
-    }
-
-    proptest! {
-        #[test]
-        fn every_task_is_placed_once_evenly_and_stays(
-            counts in prop::collection::vec(0u32..6, 0..6),
-            before in prop::collection::btree_set(0u8..5, 1..5),
-            now in prop::collection::btree_set(0u8..5, 1..5),
-        ) {
-            let wanted = tasks(&counts);
-            let old = plan(&wanted, &view(before.iter().copied()), &Assignment::new());
-            let seen = view(now.iter().copied());
-            let new = plan(&wanted, &seen, &old);
-            prop_assert_eq!(new.keys().cloned().collect::<Desired>(), wanted.clone());
-            let loads = loads(&new, &seen);
-            let (most, least) = (loads.iter().max().copied().unwrap_or(0), loads.iter().min().copied().unwrap_or(0));
-            prop_assert!(most <= least + 1, "{loads:?}");
-            // The same again moves nothing.
-            prop_assert_eq!(&plan(&wanted, &seen, &new), &new);
-            // A task moves only if its worker is gone or has more than its share.
-            let fair = wanted.len().div_ceil(seen.members.len());
-            for member in &seen.members {
-                let had = old.values().filter(|home| *home == member).count();
-                let kept = new.iter().filter(|(id, home)| *home == member && old.get(*id) == Some(member)).count();
-                prop_assert!(kept >= had.min(fair.saturating_sub(1)), "{member:?} kept {kept} of {had}, fair {fair}");
-            }
-        }
-    }
-}
+mod tests;

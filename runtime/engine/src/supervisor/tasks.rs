@@ -1,19 +1,21 @@
 //! Tasks: started, stopped, started again.
 
 use super::{
-    Request, Supervisor,
+    Request, Supervisor, handover,
     state::{self, Phase, Step, TaskRun, Wanted as TaskWanted},
 };
 use crate::{
+    mutant::mutant,
     ports::View,
     task::{Failure, Outcome, Pace, Reaction, TaskId},
     views::{
+        assignment::Placement,
         config::{Connector as Wanted, TargetState},
         status::State,
     },
     worker::{Launch, RestartPolicy},
 };
-use longshore_sdk::config::Flat;
+use longshore_sdk::{Direction, config::Flat};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -22,28 +24,50 @@ use std::{
 use tokio::time::Instant;
 
 /// So many managed restarts in a row are shown as RESTARTING; after them the task is shown as FAILED, and is still started again.
-const QUIET: u32 = 5;
+const QUIET: u32 = 8;
+
+/// How long a task that has come here may open before its status says that nobody runs it yet.
+const OPENING: Duration = Duration::from_secs(2);
+
+/// A task's connector and its own config.
+type Configured<'a> = (&'a Wanted, &'a Arc<Flat>);
 
 impl Supervisor {
+    /// Compares the tasks that are placed here with those that run here. Returns when to look again.
     pub(super) fn reconcile_tasks(
         &mut self,
         wanted: &BTreeMap<String, Wanted>,
         view: &View,
         now: Instant,
     ) -> Option<Instant> {
-        let ids: BTreeSet<TaskId> = self
-            .tasks
-            .keys()
-            .chain(self.assignment.keys())
-            .cloned()
-            .collect();
+        let placements: BTreeMap<TaskId, Placement> = self.cx.assignments.read(|placed| {
+            let all = placed.all().iter();
+            let ours = all.filter(|(id, placement)| {
+                placement.is_on(&view.me) || self.tasks.contains_key(*id)
+            });
+            ours.map(|(id, placement)| (id.clone(), placement.clone()))
+                .collect()
+        });
+        let ids: BTreeSet<&TaskId> = self.tasks.keys().chain(placements.keys()).collect();
+        let ids: Vec<TaskId> = ids.into_iter().cloned().collect();
         let mut wake = None;
         for id in ids {
-            // I4: one live task per id; it is placed here, or it is stopped.
-            let mine = self.assignment.get(&id) == Some(&view.me);
-            let connector = wanted.get(&*id.connector).filter(|_| mine);
+            let connector = wanted.get(&*id.connector);
             let config = connector.and_then(|connector| connector.tasks.get(id.task as usize));
-            self.reconcile_task(&id, connector.zip(config), now);
+            // I4: one live task per id; it is placed here, or it is on its way out.
+            let again = match (connector.zip(config), placements.get(&id)) {
+                (Some(wanted), Some(placement)) if placement.is_on(&view.me) => {
+                    self.run_here(&id, wanted, placement, view, now)
+                }
+                (Some(wanted), Some(placement)) => {
+                    self.hand_over(&id, wanted, placement, view, now)
+                }
+                (wanted, _) => {
+                    self.close(&id, wanted.is_some(), now);
+                    None
+                }
+            };
+            super::earlier(&mut wake, again.filter(|at| *at > now));
             if let Some(Phase::Waiting(at)) = self.tasks.get(&id).map(|task| task.phase) {
                 super::earlier(&mut wake, Some(at).filter(|at| *at > now));
             }
@@ -51,47 +75,140 @@ impl Supervisor {
         wake
     }
 
-    fn reconcile_task(&mut self, id: &TaskId, wanted: Option<(&Wanted, &Arc<Flat>)>, now: Instant) {
-        let target = wanted.map(|(connector, config)| TaskWanted {
+    /// A task that is placed here.
+    fn run_here(
+        &mut self,
+        id: &TaskId,
+        wanted: Configured<'_>,
+        placement: &Placement,
+        view: &View,
+        now: Instant,
+    ) -> Option<Instant> {
+        let (connector, config) = wanted;
+        let target = TaskWanted {
             hash: state::hash(config),
             pace: pace(connector.target),
-        });
-        if target.is_none() && !self.tasks.contains_key(id) {
-            return;
-        }
-        let fresh = || TaskRun::new(target.map_or(0, |target| target.hash), now);
+        };
+        let sink = self.is_sink(connector);
+        let patience = self.cx.settings.grace * 2;
+        let fresh = || TaskRun::new(target.hash, now);
         let task = self.tasks.entry(id.clone()).or_insert_with(fresh);
-        match (task.next(target, now), wanted, target) {
-            (Step::Keep, _, Some(target)) => self.crew.pace(id, target.pace),
-            (Step::Launch, Some((connector, config)), Some(target)) => {
+        let step = task.next(Some(target), now);
+        if !sink && task.phase == Phase::Idle && task.generation != placement.generation {
+            let said = self.cx.status.task(id);
+            let waits = task
+                .handover
+                .waits(placement, view, said.as_ref(), patience, now);
+            if waits.is_some() {
+                return waits;
+            }
+        }
+        task.generation = placement.generation;
+        self.cx.status.own(id, placement.status_generation());
+        match step {
+            Step::Launch => {
                 task.launched(target.hash, now);
                 self.launch(id, connector, config, target.pace);
+                Some(now + OPENING)
             }
-            (Step::Rest, Some((connector, _)), Some(target)) => {
+            Step::Rest => {
                 task.phase = Phase::Idle;
                 task.hash = target.hash;
                 task.restart = false;
                 self.cx.live.forget(id);
-                let version = self.cx.plugin_version(&connector.config);
-                self.cx
-                    .status
-                    .set_task(id, self.cx.says(State::Paused, version, None));
+                self.say(id, State::Paused, None);
+                None
             }
-            (Step::Stop, ..) => {
+            Step::Stop => {
+                task.phase = Phase::Stopping;
+                self.crew.stop(id);
+                None
+            }
+            Step::Keep => {
+                let opening = (task.phase == Phase::Running).then_some(task.started + OPENING);
+                self.crew.pace(id, target.pace);
+                let opening = opening.filter(|_| !sink && self.cx.status.is_unsaid(id));
+                if opening.is_some_and(|until| until <= now) {
+                    self.say(id, State::Unassigned, None);
+                }
+                opening
+            }
+            Step::Forget => None,
+        }
+    }
+
+    /// A task that runs here and is placed elsewhere.
+    fn hand_over(
+        &mut self,
+        id: &TaskId,
+        wanted: Configured<'_>,
+        placement: &Placement,
+        view: &View,
+        now: Instant,
+    ) -> Option<Instant> {
+        let (connector, config) = wanted;
+        let sink = self.is_sink(connector);
+        let task = self.tasks.get_mut(id)?;
+        if task.next(None, now) != Step::Stop {
+            self.close(id, true, now);
+            return None;
+        }
+        if !handover::awaits(placement, &view.me, task.generation) {
+            // This worker was taken to be gone: what a source would store now would be stored over its new owner's. A sink's group decides for it.
+            self.cx.status.silence(id);
+            if !sink && !mutant!("store-after-loss") {
+                task.phase = Phase::Stopping;
+                self.crew.cut(id);
+                return None;
+            }
+        } else if sink && !task.restart && task.hash == state::hash(config) {
+            let said = self.cx.status.task(id);
+            let until = task.handover.runs_on(placement, view, said.as_ref(), now);
+            if until.is_some() {
+                self.cx.status.silence(id);
+                self.crew.pace(id, pace(connector.target));
+                return until;
+            }
+        }
+        self.close(id, true, now);
+        None
+    }
+
+    /// A task that is not to run here. `wanted`: another worker has it, or will.
+    fn close(&mut self, id: &TaskId, wanted: bool, now: Instant) {
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        if !wanted {
+            // Its statuses are the leader's to remove.
+            self.cx.status.silence(id);
+        }
+        match task.next(None, now) {
+            Step::Stop => {
                 task.phase = Phase::Stopping;
                 self.crew.stop(id);
             }
-            (Step::Forget, ..) => {
+            Step::Forget => {
+                let was_here = task.generation > 0;
                 self.tasks.remove(id);
                 self.cx.live.forget(id);
-                // It may have moved to another worker, whose word then counts; if it is not wanted at all, nobody has one.
-                let placed = self.assignment.contains_key(id);
-                if !placed {
-                    self.cx.status.forget_task(id);
+                self.cx.lowered.let_go(id);
+                // Also of one that nobody wants: until then the leader takes it to be on its way out.
+                if was_here {
+                    let status = self.cx.says(State::Unassigned, None, None);
+                    self.cx.status.let_go(id, status);
+                } else {
+                    self.cx.status.disown(id);
                 }
             }
-            (Step::Keep | Step::Launch | Step::Rest, ..) => {}
+            Step::Keep | Step::Launch | Step::Rest => {}
         }
+    }
+
+    fn is_sink(&self, connector: &Wanted) -> bool {
+        let class = connector.config.get("connector.class");
+        let plugin = class.and_then(|class| self.cx.registry.connector(class));
+        plugin.is_some_and(|plugin| plugin.direction() == Direction::Sink)
     }
 
     fn launch(&mut self, id: &TaskId, connector: &Wanted, config: &Arc<Flat>, pace: Pace) {
@@ -114,7 +231,7 @@ impl Supervisor {
     }
 
     pub(super) fn task_ended(&mut self, id: &TaskId, outcome: Outcome) {
-        self.cx.live.forget(id);
+        let moved = self.cx.live.forget(id);
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
@@ -134,11 +251,11 @@ impl Supervisor {
                 self.cx.live.finished(id);
                 self.say(id, State::Paused, None);
             }
-            Outcome::Failed(failure) => self.task_failed(id, &failure),
+            Outcome::Failed(failure) => self.task_failed(id, &failure, moved),
         }
     }
 
-    fn task_failed(&mut self, id: &TaskId, failure: &Failure) {
+    fn task_failed(&mut self, id: &TaskId, failure: &Failure, moved: bool) {
         let trace = format!("{}\n{}", failure.error.trace(), failure.advice);
         let policy = self.cx.settings.restart_policy;
         let after = match (failure.reaction, policy) {
@@ -155,7 +272,8 @@ impl Supervisor {
             self.say(id, State::Failed, Some(trace));
             return;
         };
-        let at = task.back_off(Instant::now(), after, rand::random());
+        let probe = !moved && failure.reaction != Reaction::Fail;
+        let at = task.back_off(Instant::now(), after, self.cx.dice.jitter(), probe);
         let attempt = task.attempt;
         let in_ms = at.saturating_duration_since(Instant::now()).as_millis();
         tracing::warn!(task = %id, op = failure.op, error = %failure.error, attempt, in_ms, "failed, it is started again");

@@ -101,6 +101,13 @@ impl DeadLetters {
         crash_point("after-dead-letter");
         Ok(())
     }
+    /// Lets the producer rest while no letter is on its way.
+    pub(super) fn rest(&mut self) {
+        if self.open == 0 {
+            // A sink's loop comes by after each poll, so that it needs no time.
+            let _ = self.producer.rest();
+        }
+    }
     fn letter(&self, raw: Record, at: &TopicOffset, why: &Refusal) -> Record {
         let mut headers = raw.headers;
         if self.spec.context_headers {

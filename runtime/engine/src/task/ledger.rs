@@ -64,6 +64,10 @@ impl Ledger {
     pub fn len(&self) -> usize {
         self.open
     }
+    /// Their rough size.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
     /// Enters a record, in the order of its lane.
     pub fn open(&mut self, lane: &Partition, offset: Offset, bytes: usize) -> Ticket {
         let at = self.lane(lane);

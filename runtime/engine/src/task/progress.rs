@@ -7,7 +7,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 /// The call that a loop is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,17 @@ pub enum Call {
     Flush,
     /// `Sink::assigned`.
     Assigned,
+    /// `Sink::revoked`.
+    Revoked,
+    /// The dead letter queue's acknowledgements.
+    DeadLetters,
+    /// None: the worker's memory budget has no room for another batch.
+    Memory,
     /// `close`.
     Close,
 }
 
-const CALLS: [(Call, &str); 11] = [
+const CALLS: [(Call, &str); 14] = [
     (Call::None, ""),
     (Call::Poll, "poll"),
     (Call::Chain, "transforms and converters"),
@@ -48,6 +54,9 @@ const CALLS: [(Call, &str); 11] = [
     (Call::Put, "put"),
     (Call::Flush, "flush"),
     (Call::Assigned, "claiming partitions"),
+    (Call::Revoked, "releasing partitions"),
+    (Call::DeadLetters, "delivery of dead letters"),
+    (Call::Memory, "memory"),
     (Call::Close, "close"),
 ];
 
@@ -58,7 +67,13 @@ pub struct Progress {
     records: AtomicU64,
     bytes: AtomicU64,
     last_ok_ms: AtomicU64,
+    /// When records last moved, plus one; 0 = never.
+    moved_ms: AtomicU64,
     call: AtomicU8,
+    call_ms: AtomicU64,
+    /// The partitions that a sink owns; -1 = not a sink.
+    partitions: AtomicI64,
+    given_up: Notify,
     lag: AtomicI64,
     paused: AtomicBool,
     trouble: Mutex<Option<String>>,
@@ -72,7 +87,11 @@ impl Progress {
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             last_ok_ms: AtomicU64::new(0),
+            moved_ms: AtomicU64::new(0),
             call: AtomicU8::new(Call::None as u8),
+            call_ms: AtomicU64::new(0),
+            partitions: AtomicI64::new(-1),
+            given_up: Notify::new(),
             lag: AtomicI64::new(-1),
             paused: AtomicBool::new(false),
             trouble: Mutex::new(None),
@@ -102,6 +121,20 @@ impl Progress {
             .filter(|(call, _)| *call != Call::None)
             .map(|(_, name)| (*name).to_owned())
     }
+    /// How long records have not moved; `None` = they never did.
+    pub fn since_moved(&self) -> Option<Duration> {
+        let at = self.moved_ms.load(Relaxed).checked_sub(1)?;
+        Some(Duration::from_millis(self.age_ms().saturating_sub(at)))
+    }
+    /// Whether the task has something to do, a call that is open included, and nothing of it has succeeded for so long.
+    pub fn stalled(&self, timeout: Duration) -> bool {
+        let waiting = self.blocked_on().is_some() || self.lag().is_some_and(|lag| lag > 0);
+        waiting && !self.paused() && self.last_ok().elapsed() >= timeout
+    }
+    /// How many partitions a sink owns; `None` for a source.
+    pub fn partitions(&self) -> Option<usize> {
+        usize::try_from(self.partitions.load(Relaxed)).ok()
+    }
     /// How many records a sink is behind, over its partitions, where known.
     pub fn lag(&self) -> Option<i64> {
         Some(self.lag.load(Relaxed)).filter(|lag| *lag >= 0)
@@ -112,23 +145,54 @@ impl Progress {
     }
 
     pub(crate) fn moved(&self, records: usize, bytes: usize) {
+        if records > 0 {
+            self.moved_ms.store(self.age_ms() + 1, Relaxed);
+        }
         self.records.fetch_add(records as u64, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
     pub(crate) fn enter(&self, call: Call) {
+        self.call_ms.store(self.age_ms(), Relaxed);
         self.call.store(call as u8, Relaxed);
     }
     /// The call is over; `ok` = it did what it should.
     pub(crate) fn leave(&self, ok: bool) {
         self.call.store(Call::None as u8, Relaxed);
         if ok {
-            let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.last_ok_ms.store(age, Relaxed);
+            self.last_ok_ms.store(self.age_ms(), Relaxed);
         }
+    }
+    /// Gives the task up if it has been in one call for longer than `max`. Waits of the loop itself have ends of their own.
+    pub(crate) fn give_up_after(&self, max: Duration) {
+        let call = usize::from(self.call.load(Relaxed));
+        let call = CALLS.get(call).map_or(Call::None, |(call, _)| *call);
+        let own = matches!(
+            call,
+            Call::None | Call::Receipts | Call::Memory | Call::Close
+        );
+        let since = Duration::from_millis(self.call_ms.load(Relaxed));
+        if !own && self.born.elapsed().saturating_sub(since) > max {
+            self.given_up.notify_one();
+        }
+    }
+    /// When the task was given up: the name of the call that did not return, and how long it has been open. Cancel safe.
+    pub(crate) async fn given_up(&self) -> (&'static str, Duration) {
+        self.given_up.notified().await;
+        let call = usize::from(self.call.load(Relaxed));
+        let since = Duration::from_millis(self.call_ms.load(Relaxed));
+        let name = CALLS.get(call).map_or("", |(_, name)| *name);
+        (name, self.born.elapsed().saturating_sub(since))
+    }
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
     /// Set while an error is retried.
     pub(crate) fn trouble(&self, text: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+    pub(crate) fn set_partitions(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.partitions.store(count, Relaxed);
     }
     pub(crate) fn set_lag(&self, lag: i64) {
         self.lag.store(lag, Relaxed);
@@ -160,5 +224,42 @@ mod tests {
         progress.trouble(None);
         assert_eq!(progress.last_ok(), before + Duration::from_secs(3));
         assert_eq!(progress.blocked_on(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_not_return_is_given_up() {
+        let (progress, max) = (Progress::new(), Duration::from_secs(10));
+        let given_up = || tokio::time::timeout(Duration::from_secs(1), progress.given_up());
+        progress.enter(Call::Memory);
+        tokio::time::advance(max * 2).await;
+        progress.give_up_after(max);
+        given_up().await.expect_err("a wait of the loop's own");
+        progress.enter(Call::Put);
+        tokio::time::advance(max).await;
+        progress.give_up_after(max);
+        given_up().await.expect_err("not yet");
+        progress.give_up_after(max);
+        let (call, open) = given_up().await.expect("given up");
+        assert_eq!((call, open), ("put", max + Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_work_without_success() {
+        let (progress, timeout) = (Progress::new(), Duration::from_secs(60));
+        tokio::time::advance(timeout).await;
+        assert!(!progress.stalled(timeout), "there is nothing to do");
+        progress.set_lag(1);
+        assert!(progress.stalled(timeout));
+        progress.set_paused(true);
+        assert!(!progress.stalled(timeout));
+        progress.set_paused(false);
+        progress.leave(true);
+        assert!(!progress.stalled(timeout));
+        assert_eq!(progress.since_moved(), None);
+        progress.moved(0, 0);
+        assert_eq!(progress.since_moved(), None);
+        progress.moved(1, 9);
+        tokio::time::advance(timeout).await;
+        assert_eq!(progress.since_moved(), Some(timeout));
     }
 }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest wait between two attempts of poll, put and commit.
-pub(super) const DELAY_MAX: Duration = Duration::from_secs(30);
+/// The longest wait between two attempts of poll, put and commit: so long after the other side is back, at the most, records move again.
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// The attempts of one call, from its first error to its next success.
 #[derive(Debug, Default)]
@@ -37,6 +37,10 @@ impl Retry {
     /// Whether the last call failed.
     pub(super) fn pending(&self) -> bool {
         self.at.is_some()
+    }
+    /// Whether the last failure is worth a line in the log: fewer of them the longer it lasts.
+    pub(super) fn tells(&self) -> bool {
+        self.attempts == 0 || self.attempts.is_power_of_two()
     }
     /// How many attempts have failed.
     pub(super) fn attempts(&self) -> u32 {

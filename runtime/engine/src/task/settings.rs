@@ -1,5 +1,6 @@
 //! What a task is told: plain data.
 
+use bytes::Bytes;
 use longshore_sdk::Topic;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -45,6 +46,8 @@ pub struct TaskSettings {
     pub grace: Duration,
     /// What bad records do.
     pub errors: ErrorPolicy,
+    /// Source: records and offsets go into transactions; its producer has a transactional id then.
+    pub transactions: Option<TransactionSettings>,
 }
 
 impl Default for TaskSettings {
@@ -57,8 +60,44 @@ impl Default for TaskSettings {
             retry_timeout: Duration::from_secs(300),
             grace: Duration::from_secs(5),
             errors: ErrorPolicy::default(),
+            transactions: None,
         }
     }
+}
+
+/// How an exactly-once source puts its records into transactions. A batch of a poll is never split.
+#[derive(Clone, Debug)]
+pub struct TransactionSettings {
+    /// Where transactions end.
+    pub boundary: Boundary,
+    /// How long one is filled at most. It must leave the broker's transaction timeout room for the receipts and the commit.
+    pub interval: Duration,
+    /// How many bytes of records end one before its time.
+    pub bytes_max: usize,
+    /// Entries of the offset topic that the first transaction writes again, as they were read committed: who reads uncommitted must not go on
+    /// from those of an aborted transaction.
+    pub restated: Vec<(Bytes, Option<Bytes>)>,
+}
+
+impl Default for TransactionSettings {
+    fn default() -> Self {
+        Self {
+            boundary: Boundary::Interval,
+            interval: Duration::from_millis(500),
+            bytes_max: 10_000_000,
+            restated: Vec::new(),
+        }
+    }
+}
+
+/// `transaction.boundary`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Boundary {
+    /// After each poll that brought records.
+    Poll,
+    /// After an interval or a size.
+    #[default]
+    Interval,
 }
 
 /// The `errors.*` keys.

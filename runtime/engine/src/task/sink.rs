@@ -13,6 +13,7 @@ use super::{
     retry::{DELAY_MAX, Limits, Retry},
 };
 use crate::{
+    budget::Credit,
     crash_point::crash_point,
     metrics::{Count, Level, Sample, TaskMeters},
     ports::{Consumer, Polled, Producer},
@@ -60,6 +61,8 @@ pub struct SinkTask {
     pub pace: watch::Receiver<Pace>,
     /// Cancelled = flush, commit, close, within the grace period.
     pub stop: CancellationToken,
+    /// Its part in the worker's memory.
+    pub credit: Credit,
     /// Seeds the jitter of retries: any number in production, a fixed one in simulation.
     pub seed: u64,
 }
@@ -89,6 +92,7 @@ struct Running {
     topics: Arc<dyn TopicObserver>,
     pace: watch::Receiver<Pace>,
     stop: CancellationToken,
+    credit: Credit,
     /// The batch at hand. There is one at most: while it waits, the consumer is paused (I6).
     batch: Option<Batch>,
     owned: BTreeSet<TopicPartition>,
@@ -157,6 +161,7 @@ impl Running {
             topics: task.topics,
             pace: task.pace,
             stop: task.stop,
+            credit: task.credit,
         })
     }
 
@@ -181,6 +186,12 @@ impl Running {
         }
         if self.batch.is_some() && self.puts.due() {
             self.work().await?;
+        }
+        if self.batch.is_none() {
+            self.credit.hold(0);
+        }
+        if let Some(dead) = &mut self.dead {
+            dead.rest();
         }
         let now = Instant::now();
         if now >= self.commit_at {
@@ -218,7 +229,10 @@ impl Running {
         crash_point("before-poll");
         self.progress.enter(Call::Poll);
         let polled = self.consumer.poll(wait).await;
-        self.progress.leave(polled.is_ok());
+        // That nothing came is fine only where nothing was to come.
+        let nothing = matches!(&polled, Ok(Polled::Batch(records)) if records.is_empty());
+        self.progress
+            .leave(polled.is_ok() && !(nothing && self.has_work()));
         crash_point("after-poll");
         match polled {
             Ok(polled) => {
@@ -236,6 +250,11 @@ impl Running {
                 Ok(Polled::Batch(Vec::new()))
             }
         }
+    }
+
+    fn has_work(&self) -> bool {
+        let behind = self.progress.lag().is_some_and(|lag| lag > 0);
+        !self.progress.paused() && (self.batch.is_some() || behind)
     }
 
     /// Ends in order. A batch that waits for another attempt is thrown away: nothing of it is committed.
@@ -276,7 +295,7 @@ impl Running {
 
     fn show_lag(&self) {
         let lags = self.consumer.lag();
-        if lags.is_empty() {
+        if lags.is_empty() && !self.owned.is_empty() {
             return;
         }
         let behind = |lag: &crate::ports::Lag| (lag.end - lag.position).max(0);
@@ -318,7 +337,9 @@ impl Running {
         if let Some(next) = retry.schedule(next, limits, &mut self.rng) {
             return Err(Failure::new(op, error, next));
         }
-        tracing::warn!(task = %self.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
+        if retry.tells() {
+            tracing::warn!(task = %self.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
+        }
         self.meters.add(Count::Retries, 1);
         self.progress
             .trouble(Some(format!("{op} is retried after: {error}")));

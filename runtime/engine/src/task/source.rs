@@ -3,6 +3,7 @@
 mod delivery;
 mod end;
 mod offsets;
+mod transaction;
 
 use super::{
     Call, Chain, Failure, Ledger, OffsetStore, Outcome, Pace, Progress, TaskId, TaskSettings,
@@ -13,6 +14,7 @@ use super::{
     retry::{DELAY_MAX, Limits, Retry},
 };
 use crate::{
+    budget::Credit,
     crash_point::crash_point,
     metrics::{Count, Level, Sample, TaskMeters},
     ports::{Answer, Inbox, Producer, Ticket},
@@ -22,6 +24,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+use transaction::Transactions;
 
 /// A source task, ready to run.
 pub struct SourceTask {
@@ -31,9 +34,9 @@ pub struct SourceTask {
     pub source: Box<dyn DynSource>,
     /// Transforms and converters.
     pub chain: Chain,
-    /// Where records go.
+    /// Where records go, and the offsets with them where the settings say transactions.
     pub producer: Box<dyn Producer>,
-    /// Where offsets go.
+    /// Where offsets go without transactions.
     pub offsets: Arc<dyn OffsetStore>,
     /// Limits and intervals.
     pub settings: TaskSettings,
@@ -47,6 +50,8 @@ pub struct SourceTask {
     pub pace: watch::Receiver<Pace>,
     /// Cancelled = drain, store, close, within the grace period.
     pub stop: CancellationToken,
+    /// Its part in the worker's memory.
+    pub credit: Credit,
     /// Seeds the jitter of retries: any number in production, a fixed one in simulation.
     pub seed: u64,
 }
@@ -87,6 +92,8 @@ struct Running {
     /// Stored, and the source does not know yet.
     untold: Offsets,
     commit_at: Instant,
+    /// Where there are any.
+    transactions: Option<Transactions>,
     polls: Retry,
     sends: Retry,
     commits: Retry,
@@ -113,6 +120,7 @@ impl Running {
             sends: Retry::default(),
             commits: Retry::default(),
             rng: StdRng::seed_from_u64(task.seed),
+            transactions: task.settings.transactions.clone().map(Transactions::new),
             finishing: false,
             task,
         }
@@ -131,10 +139,17 @@ impl Running {
     /// One turn: take what has arrived, do what is due, then move one batch or wait.
     async fn turn(&mut self) -> Result<Option<End>, Failure> {
         self.settle()?;
+        self.task.credit.hold(self.ledger.bytes());
         if self.task.stop.is_cancelled() {
             return Ok(Some(End::Stopped));
         }
-        if self.commit_due() {
+        // Asked once: time goes on between two looks, and a commit before the last receipt would hold records whose offsets come after it.
+        if self.transaction_due() || self.commit_due() {
+            if self.in_transaction() && self.outstanding > 0 {
+                // What goes on meanwhile would belong to the next transaction.
+                self.await_receipts().await;
+                return Ok(None);
+            }
             self.commit().await?;
         }
         if self.work.is_some() && self.sends.due() {
@@ -146,14 +161,19 @@ impl Running {
         }
         let paused = *self.task.pace.borrow_and_update() == Pace::Pause;
         self.task.progress.set_paused(paused);
+        if paused {
+            self.task.credit.rest();
+        }
+        let rest_at = self.rest_producer();
         let poll_at = self.polls.at().filter(|_| !self.polls.due());
         if self.work.is_some()
             || self.finishing
             || paused
             || !self.ledger.has_room()
             || poll_at.is_some()
+            || !self.task.credit.may_fetch()
         {
-            self.wait(poll_at).await;
+            self.wait(poll_at, rest_at).await;
             return Ok(None);
         }
         self.poll().await?;
@@ -161,19 +181,23 @@ impl Running {
     }
 
     /// Waits for whatever could let the loop go on. All of it is cancel safe: nothing of the connector is waited for here (I7).
-    async fn wait(&mut self, poll_at: Option<Instant>) {
+    async fn wait(&mut self, poll_at: Option<Instant>, rest_at: Option<Instant>) {
         // The last commit waits for no interval, only for its next attempt.
         let commit_at = if self.finishing {
             self.commits.at()
         } else {
             Some(self.commit_at)
         };
-        let commit_at = commit_at.filter(|_| self.owes_commit());
+        let commit_at = commit_at.filter(|_| self.owes_commit() || self.in_transaction());
         let send_at = self.work.as_ref().and(self.sends.at());
-        let timer = [commit_at, send_at, poll_at].into_iter().flatten().min();
+        let times = [commit_at, send_at, poll_at, rest_at];
+        let timer = times.into_iter().flatten().min();
         let starved = self.outstanding > 0 && !self.ledger.has_room();
+        let memory = self.work.is_none() && self.ledger.has_room() && self.task.credit.waits();
         if starved {
             self.task.progress.enter(Call::Receipts);
+        } else if memory {
+            self.task.progress.enter(Call::Memory);
         }
         tokio::select! {
             biased;
@@ -181,15 +205,26 @@ impl Running {
             () = self.inbox.arrived() => {}
             () = sleep_until(timer) => {}
             () = changed(&mut self.task.pace) => {}
+            () = self.task.credit.granted() => {}
         }
-        if starved {
+        if starved || memory {
             self.task.progress.leave(false);
+        }
+    }
+
+    /// Lets the producer rest while there is nothing for it to do. When it is to be told again, should nothing wake the loop before.
+    fn rest_producer(&mut self) -> Option<Instant> {
+        let idle = self.outstanding == 0 && self.work.is_none() && !self.in_transaction();
+        if idle {
+            self.task.producer.rest()
+        } else {
+            None
         }
     }
 
     async fn poll(&mut self) -> Result<(), Failure> {
         crash_point("before-poll");
-        let (started, wait) = (Instant::now(), self.task.settings.poll_wait);
+        let (started, wait) = (Instant::now(), self.poll_wait());
         self.task.progress.enter(Call::Poll);
         let polled = self.task.source.poll(wait).await;
         self.task.progress.leave(polled.is_ok());
@@ -233,6 +268,7 @@ impl Running {
         self.task.meters.add(Count::Polled, records.len());
         #[allow(clippy::cast_precision_loss)]
         self.task.meters.sample(Sample::Batch, records.len() as f64);
+        self.task.credit.hold(self.ledger.bytes());
         self.show_active();
         self.work = Some(Work {
             flow: Flow::new(records),
@@ -277,7 +313,9 @@ impl Running {
         match retry.schedule(next, limits, &mut self.rng) {
             Some(next) => Err(Failure::new(op, error, next)),
             None => {
-                tracing::warn!(task = %self.task.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
+                if retry.tells() {
+                    tracing::warn!(task = %self.task.id, op, %error, attempts = retry.attempts(), "call failed and is made again");
+                }
                 self.task.meters.add(Count::Retries, 1);
                 self.task
                     .progress
@@ -327,3 +365,6 @@ async fn rest(started: Instant, wait: Duration, stop: &CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,7 +215,15 @@ fn checked(base: &[(&str, &str)], more: &[(&str, &str)], unknown: UnknownKeys) -
     config.extend(flat(more));
     config.retain(|_, value| value != "-");
     let overrides = Overrides::default();
-    let report = check(&config, &registry(), &Flat::new(), unknown, &overrides);
+    let support = SourceSupport::Disabled;
+    let report = check(
+        &config,
+        &registry(),
+        &Flat::new(),
+        unknown,
+        &overrides,
+        support,
+    );
     (report, config)
 }
 
@@ -451,7 +459,7 @@ fn what_the_reference_knows_and_we_do_not_do_is_refused_by_name() {
     for (key, value) in [
         ("legacy.mode", "x"),
         ("old.key", "x"),
-        ("exactly.once.support", "required"),
+        ("transaction.boundary", "connector"),
         ("offsets.storage.topic", "own"),
         ("connector.plugin.version", "1.0"),
         ("key.converter.plugin.version", "1.0"),
@@ -474,6 +482,22 @@ fn what_the_reference_knows_and_we_do_not_do_is_refused_by_name() {
             ]
         ),
         Vec::<String>::new()
+    );
+}
+
+#[test]
+fn exactly_once_is_not_required_where_it_is_not_given() {
+    let (report, _) = checked(
+        &SOURCE,
+        &[("exactly.once.support", "required")],
+        UnknownKeys::Warn,
+    );
+    assert_eq!(report.findings.len(), 1);
+    let finding = &report.findings[0];
+    assert_eq!(finding.key, "exactly.once.support");
+    assert!(
+        finding.problem.contains("source support enabled"),
+        "{finding}"
     );
 }
 

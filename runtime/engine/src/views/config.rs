@@ -1,13 +1,20 @@
 //! What is wanted: connectors, their task sets and target states.
 
 pub mod records;
+mod requests;
+mod session;
+
+pub use requests::Written;
+pub use session::SessionKey;
 
 use super::fold::{Fold, Folded};
 use crate::ports::{Entry, Version};
 use longshore_sdk::config::Flat;
-use records::{Commit, Key, Properties, Restart, Target};
+use records::{Commit, Fencing, Key, Properties, Restart, Target};
+use requests::Requests;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, sync::Arc};
+use session::SessionKeys;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What a connector should be doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +57,10 @@ pub struct Connector {
     pub generation: u64,
     /// The last commit did not find all of its task records: the set is to be generated again.
     pub torn: bool,
+    /// How many producers the former task sets may have left behind, as the last fencing round counted them; `None` = there was none.
+    pub producers: Option<u32>,
+    /// Whether a fencing round stands behind the task set's commit: only then may the tasks of an exactly-once source run.
+    pub fenced: bool,
 }
 
 /// A request to restart, as any worker may have written it.
@@ -70,6 +81,10 @@ pub struct Configs {
     targets: BTreeMap<String, TargetState>,
     sets: BTreeMap<String, TaskSet>,
     restarts: BTreeMap<String, RestartRequest>,
+    /// Counts, and where they stand. A deleted connector's stays: its producers may come back to life.
+    fencing: BTreeMap<String, (u32, Version)>,
+    session: SessionKeys,
+    requests: Requests,
 }
 
 /// The task records of a name. After compaction they may stand before their connector's record, so they are kept apart from it.
@@ -79,6 +94,8 @@ struct TaskSet {
     tasks: Vec<Arc<Flat>>,
     generation: u64,
     torn: bool,
+    /// Where the last commit stands.
+    committed: Option<Version>,
 }
 
 /// The config topic and its fold.
@@ -98,6 +115,8 @@ impl Configs {
         let (config, version) = self.connectors.get(name)?;
         let target = self.targets.get(name).copied().unwrap_or_default();
         let set = self.sets.get(name);
+        let fencing = self.fencing.get(name).copied();
+        let committed = set.and_then(|set| set.committed);
         let tasks = set
             .filter(|set| !set.torn && target != TargetState::Stopped)
             .map(|set| set.tasks.clone());
@@ -108,6 +127,8 @@ impl Configs {
             tasks: tasks.unwrap_or_default(),
             generation: set.map_or(0, |set| set.generation),
             torn: set.is_some_and(|set| set.torn),
+            producers: fencing.map(|(count, _)| count),
+            fenced: fencing.is_some_and(|(_, at)| committed.is_some_and(|set| set < at)),
         })
     }
     /// All connectors by name.
@@ -120,6 +141,26 @@ impl Configs {
     /// The last request to restart a connector.
     pub fn restart(&self, name: &str) -> Option<RestartRequest> {
         self.restarts.get(name).copied()
+    }
+    /// The target state that stands under a name, be there a connector or not: one that was paused while it was deleted leaves its own behind.
+    pub fn target_of(&self, name: &str) -> Option<TargetState> {
+        self.targets.get(name).copied()
+    }
+    /// What a request has written, if it has.
+    pub fn written_for(&self, request: &[u8]) -> Option<Written> {
+        self.requests.find(request)
+    }
+    /// The key that this worker signs with.
+    pub fn session_key(&self) -> Option<&SessionKey> {
+        self.session.current()
+    }
+    /// The keys that a signature may be of: the one that holds, and for a minute the one before.
+    pub fn session_keys(&self) -> Vec<SessionKey> {
+        self.session.accepted()
+    }
+    /// How long the session key may still be used, by the wall clock and by the time since it was read; `None` = another is due.
+    pub fn session_key_lasts(&self, now_ms: i64, ttl: Duration) -> Option<Duration> {
+        self.session.lasts(now_ms, ttl)
     }
 
     fn connector(&mut self, name: &str, entry: &Entry) {
@@ -160,6 +201,15 @@ impl Configs {
         set.torn = found.len() != tasks as usize;
         set.tasks = if set.torn { Vec::new() } else { found };
         set.generation += 1;
+        set.committed = Some(entry.version);
+    }
+
+    fn fencing(&mut self, name: &str, entry: &Entry) {
+        if entry.value.is_none() {
+            self.fencing.remove(name);
+        } else if let Some(Fencing { tasks }) = parse(entry) {
+            self.fencing.insert(name.to_owned(), (tasks, entry.version));
+        }
     }
 
     fn target(&mut self, name: &str, entry: &Entry) {
@@ -188,14 +238,22 @@ impl Fold for Configs {
         let Ok(key) = std::str::from_utf8(&entry.key) else {
             return;
         };
+        let mut created = false;
         match Key::parse(key) {
-            Key::Connector(name) => self.connector(name, entry),
+            Key::Connector(name) => {
+                let known = self.contains(name);
+                self.connector(name, entry);
+                created = !known && self.contains(name);
+            }
             Key::Task(name, task) => self.task(name, task, entry),
             Key::Commit(name) => self.commit(name, entry),
             Key::TargetState(name) => self.target(name, entry),
             Key::Restart(name) => self.restarting(name, entry),
+            Key::Fencing(name) => self.fencing(name, entry),
+            Key::Session => self.session.apply(entry),
             Key::Other => {}
         }
+        self.requests.note(entry, created);
     }
 }
 

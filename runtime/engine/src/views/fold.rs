@@ -1,5 +1,6 @@
 //! A keyed log folded into a value, in order, and followed.
 
+use crate::mutant::mutant;
 use crate::ports::{Entry, KeyedLog, LogReader, Tail, Version};
 use bytes::Bytes;
 use longshore_sdk::{Error, Result};
@@ -79,11 +80,21 @@ impl<S: Fold> Folded<S> {
     pub async fn write(&self, entries: Vec<(Bytes, Option<Bytes>)>) -> Result<()> {
         self.log.put(entries).await.map(drop)
     }
-    /// Returns once everything that stands in the log now is folded.
+    /// Returns once everything that stands in the log now is folded: to its true end, which a reader's own position may be far behind.
     pub async fn refresh(&self) -> Result<()> {
-        let end = self.log.end().await?;
+        let end = if mutant!("stale-end") {
+            let positions = self.positions.borrow().clone();
+            places(&positions)
+        } else {
+            self.log.end().await?
+        };
         self.reached(&end, 0).await;
         Ok(())
+    }
+
+    /// Returns once everything up to and with these places is folded.
+    pub async fn reach(&self, written: &[Version]) {
+        self.reached(written, 1).await;
     }
 
     async fn reached(&self, wanted: &[Version], beyond: i64) {
@@ -129,17 +140,7 @@ impl<S: Fold> Folded<S> {
 
     /// Folds from the beginning to the true end, aside, and puts the result in place of the old value.
     async fn catch_up(&self, reader: &mut dyn LogReader) -> Result<()> {
-        let end = self.log.end().await?;
-        let (mut state, mut positions) = (S::default(), Positions::new());
-        let behind = |positions: &Positions| {
-            end.iter()
-                .any(|end| positions.get(&end.partition).copied().unwrap_or(0) < end.offset)
-        };
-        while behind(&positions) {
-            let tail = reader.next().await?;
-            tail.entries.iter().for_each(|entry| state.apply(entry));
-            advance(&mut positions, &tail);
-        }
+        let (state, positions) = caught_up(self.log.as_ref(), reader).await?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.ready.store(true, Ordering::Release);
         self.positions.send_replace(positions);
@@ -154,6 +155,42 @@ impl<S: Fold> Folded<S> {
             self.changes.send_modify(|changes| *changes += 1);
         }
     }
+}
+
+/// What a log means now, from its beginning to its true end.
+pub async fn read_to_end<S: Fold>(log: &dyn KeyedLog) -> Result<S> {
+    let mut reader = log.reader().await?;
+    let (state, _) = caught_up(log, reader.as_mut()).await?;
+    Ok(state)
+}
+
+async fn caught_up<S: Fold>(
+    log: &dyn KeyedLog,
+    reader: &mut dyn LogReader,
+) -> Result<(S, Positions)> {
+    let (mut state, mut positions) = (S::default(), Positions::new());
+    let mut end = log.end().await?;
+    let behind = |positions: &Positions, end: &[Version]| {
+        end.iter()
+            .any(|end| positions.get(&end.partition).copied().unwrap_or(0) < end.offset)
+    };
+    while behind(&positions, &end) {
+        let tail = reader.next().await?;
+        tail.entries.iter().for_each(|entry| state.apply(entry));
+        advance(&mut positions, &tail);
+        if mutant!("stale-end") {
+            end = places(&positions);
+        }
+    }
+    Ok((state, positions))
+}
+
+fn places(positions: &Positions) -> Vec<Version> {
+    let place = |(partition, offset): (&i32, &i64)| Version {
+        partition: *partition,
+        offset: *offset,
+    };
+    positions.iter().map(place).collect()
 }
 
 fn advance(positions: &mut Positions, tail: &Tail) {
@@ -171,3 +208,6 @@ fn advance(positions: &mut Positions, tail: &Tail) {
         *position = next.offset.max(*position);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,9 @@ pub struct StoredOffsets {
     connectors: BTreeMap<String, BTreeMap<Bytes, (Partition, Offset)>>,
 }
 
+/// Entries of one connector by their keys, as somebody knows them.
+pub type Known = BTreeMap<Bytes, Option<Bytes>>;
+
 /// The offset topic and its fold.
 pub type OffsetView = Folded<StoredOffsets>;
 
@@ -25,6 +28,23 @@ impl StoredOffsets {
     pub fn of(&self, connector: &str) -> Offsets {
         let stored = self.connectors.get(connector).into_iter().flatten();
         stored.map(|(_, entry)| entry.clone()).collect()
+    }
+    /// A connector's entries as they stand, to be written once more. At most `max` of them.
+    pub fn again(&self, connector: &str, max: usize) -> Vec<Pair> {
+        let stored = self.connectors.get(connector).into_iter().flatten();
+        let entry =
+            |(key, (_, offset)): (&Bytes, &(Partition, Offset))| (key.clone(), Some(offset.json()));
+        stored.map(entry).take(max).collect()
+    }
+    /// Whether a connector's entries are as `known` has them; a key without a value is known to be away. `alone`: there are no others, either.
+    pub fn stand(&self, connector: &str, known: &Known, alone: bool) -> bool {
+        let stored = self.connectors.get(connector);
+        let value = |key| stored?.get(key).map(|(_, offset)| offset.json());
+        let others = || {
+            let there = known.values().flatten().count();
+            stored.map_or(0, BTreeMap::len) != there
+        };
+        known.iter().all(|(key, known)| value(key) == *known) && !(alone && others())
     }
     /// Records that reset all of a connector's offsets: a tombstone for each key as it is stored.
     pub fn reset(&self, connector: &str) -> Vec<Pair> {

@@ -24,6 +24,7 @@ pub(crate) fn entries(lines: &str) -> Vec<Entry> {
                     partition: 0,
                     offset,
                 },
+                request: None,
             }
         })
         .collect()
@@ -38,6 +39,7 @@ pub(crate) fn entry(offset: i64, key: &str, value: Option<&str>) -> Entry {
             partition: 0,
             offset,
         },
+        request: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is: states of connectors and tasks, and the topics that they used.
 
+mod own;
 pub mod records;
 
 use super::fold::{Fold, Folded};
@@ -7,6 +8,7 @@ use crate::{
     ports::{Entry, KeyedLog},
     task::TaskId,
 };
+use own::Own;
 use records::{Key, TopicUse};
 pub use records::{State, Status};
 use std::{
@@ -20,8 +22,36 @@ use tokio::sync::{Notify, watch};
 #[derive(Default)]
 pub struct Statuses {
     connectors: BTreeMap<String, Status>,
-    tasks: BTreeMap<String, BTreeMap<u32, Status>>,
+    tasks: BTreeMap<String, BTreeMap<u32, Told>>,
     topics: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What is told of a task.
+#[derive(Clone)]
+struct Told {
+    status: Status,
+    /// A later record of a former owner stands in the topic: who owns the task says it again, so that the topic's last word is true.
+    overruled: bool,
+}
+
+impl Statuses {
+    /// The greatest generation that any task's status has: placements get greater ones, so that their owners are believed.
+    pub fn generation(&self) -> i32 {
+        let tasks = self.tasks.values().flat_map(BTreeMap::values);
+        tasks.map(|told| told.status.generation).max().unwrap_or(0)
+    }
+
+    fn task(&mut self, name: String, task: u32, status: Status) {
+        let tasks = self.tasks.entry(name).or_default();
+        match tasks.get_mut(&task) {
+            // I4: a worker that has lost the task speaks late.
+            Some(told) if told.status.is_newer_than(&status) => told.overruled = true,
+            _ => {
+                let overruled = false;
+                tasks.insert(task, Told { status, overruled });
+            }
+        }
+    }
 }
 
 impl Fold for Statuses {
@@ -49,7 +79,7 @@ impl Fold for Statuses {
             }
             (Key::Task(name, task), Some(value)) => {
                 if let Some(status) = Status::parse(value) {
-                    self.tasks.entry(name).or_default().insert(task, status);
+                    self.task(name, task, status);
                 }
             }
             (Key::Topic { topic, connector }, None) => {
@@ -76,14 +106,15 @@ enum Pending {
 
 /// How many records one write takes.
 const BATCH_MAX: usize = 500;
-/// How long after a failed write the next one is tried, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long after a failed write the next one is tried, at first and at most: a status is to be true again soon after an outage, and a moved task may wait for it.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// The status topic, its fold, and what this worker has to say. Saying it never waits: it is written behind, newest state only, and shown at once.
 /// What waits is bounded by the number of connectors, tasks and topics.
 pub struct StatusView {
     log: Folded<Statuses>,
     pending: Mutex<BTreeMap<Key, (u64, Pending)>>,
+    own: Mutex<BTreeMap<TaskId, Own>>,
     wake: Notify,
     written: Notify,
     resets: watch::Sender<u64>,
@@ -95,6 +126,7 @@ impl StatusView {
         Self {
             log: Folded::new("status", log),
             pending: Mutex::default(),
+            own: Mutex::default(),
             wake: Notify::new(),
             written: Notify::new(),
             resets: watch::Sender::new(0),
@@ -121,16 +153,24 @@ impl StatusView {
     }
     /// The statuses of a connector's tasks by number.
     pub fn tasks(&self, name: &str) -> BTreeMap<u32, Status> {
-        let mut tasks = self
+        let mut tasks: BTreeMap<u32, Status> = self
             .log
-            .read(|statuses| statuses.tasks.get(name).cloned())
+            .read(|statuses| {
+                let told = statuses.tasks.get(name)?.iter();
+                Some(
+                    told.map(|(task, told)| (*task, told.status.clone()))
+                        .collect(),
+                )
+            })
             .unwrap_or_default();
-        for (key, (_, pending)) in self.pending().iter() {
+        // Only those of this connector are looked at: whoever leads many asks for each of them.
+        let own = Key::Task(name.to_owned(), 0)..=Key::Task(name.to_owned(), u32::MAX);
+        for (key, (_, pending)) in self.pending().range(own) {
             match (key, pending) {
-                (Key::Task(of, task), Pending::Status(status)) if of == name => {
+                (Key::Task(_, task), Pending::Status(status)) => {
                     tasks.insert(*task, status.clone());
                 }
-                (Key::Task(of, task), _) if of == name => {
+                (Key::Task(_, task), _) => {
                     tasks.remove(task);
                 }
                 _ => {}
@@ -170,16 +210,8 @@ impl StatusView {
 
     /// Says how a connector is. The same again is not written again.
     pub fn set_connector(&self, name: &str, status: Status) {
-        if self.connector(name).is_none_or(|now| status.replaces(&now)) {
+        if self.connector(name).is_none_or(|now| status.follows(&now)) {
             self.say(Key::Connector(name.to_owned()), Pending::Status(status));
-        }
-    }
-    /// Says how a task is. The same again is not written again.
-    pub fn set_task(&self, id: &TaskId, status: Status) {
-        let now = self.tasks(&id.connector).remove(&id.task);
-        if now.is_none_or(|now| status.replaces(&now)) {
-            let key = Key::Task(id.connector.to_string(), id.task);
-            self.say(key, Pending::Status(status));
         }
     }
     /// Says that a task uses a topic; the first time only.
@@ -197,18 +229,14 @@ impl StatusView {
         };
         self.say(Key::Topic { topic, connector }, Pending::Topic(used));
     }
-    /// Removes the statuses of tasks from number `from` on.
-    pub fn forget_tasks(&self, name: &str, from: u32) {
-        for task in self.tasks(name).into_keys().filter(|task| *task >= from) {
-            self.say(Key::Task(name.to_owned(), task), Pending::Tombstone);
-        }
+    /// The statuses of tasks from number `from` on.
+    pub fn beyond(&self, name: &str, from: u32) -> Vec<(u32, Status)> {
+        let tasks = self.tasks(name).into_iter();
+        tasks.filter(|(task, _)| *task >= from).collect()
     }
-    /// Removes the status of one task.
-    pub fn forget_task(&self, id: &TaskId) {
-        if self.tasks(&id.connector).contains_key(&id.task) {
-            let key = Key::Task(id.connector.to_string(), id.task);
-            self.say(key, Pending::Tombstone);
-        }
+    /// Removes a task's status.
+    pub fn forget_task(&self, name: &str, task: u32) {
+        self.say(Key::Task(name.to_owned(), task), Pending::Tombstone);
     }
     /// Forgets which topics a connector used, and lets its tasks say so again if they still use them.
     pub fn reset_topics(&self, name: &str) {
@@ -225,9 +253,8 @@ impl StatusView {
             self.say(Key::Topic { topic, connector }, Pending::Tombstone);
         }
     }
-    /// Removes everything about a connector: it is deleted.
+    /// Removes everything about a connector but its tasks: it is deleted, and they are on their way out.
     pub fn forget(&self, name: &str) {
-        self.forget_tasks(name, 0);
         self.forget_topics(name);
         if self.connector(name).is_some() {
             self.say(Key::Connector(name.to_owned()), Pending::Tombstone);

@@ -1,14 +1,16 @@
 //! What the parts of one worker share.
 
-use super::{live::Live, settings::WorkerSettings};
+use super::{live::Live, lowered::Lowered, settings::WorkerSettings};
 use crate::{
+    budget::Budget,
     metrics::Metrics,
-    ports::{KeyedLog, Membership, View, bus::SharedBus},
+    ports::{KeyedLog, Leadership, Membership, Peers, View, bus::SharedBus},
     providers::{Resolved, scrub},
     registry::Registry,
-    supervisor::Requests,
+    supervisor::{Leading, Requests},
     validate,
     views::{
+        assignment::AssignmentView,
         config::ConfigView,
         offset::OffsetView,
         status::{State, Status, StatusView},
@@ -18,9 +20,10 @@ use longshore_sdk::{
     Error, Result,
     config::{Flat, holds_placeholder, looks_secret},
 };
-use std::sync::Arc;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The three logs of a group of workers.
+/// The four logs of a group of workers.
 #[derive(Clone)]
 pub struct Logs {
     /// `config.storage.topic`.
@@ -29,6 +32,23 @@ pub struct Logs {
     pub offset: Arc<dyn KeyedLog>,
     /// `status.storage.topic`.
     pub status: Arc<dyn KeyedLog>,
+    /// `<group.id>-coordination`.
+    pub coordination: Arc<dyn KeyedLog>,
+}
+
+/// What a worker needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Opens clients.
+    pub bus: SharedBus,
+    /// The internal topics.
+    pub logs: Logs,
+    /// Who is in the group.
+    pub membership: Arc<dyn Membership>,
+    /// What only one of them may write.
+    pub leadership: Arc<dyn Leadership>,
+    /// Calls to the others.
+    pub peers: Arc<dyn Peers>,
 }
 
 /// What the parts of one worker share: views to read, a bus to open clients on, plugins to build from.
@@ -38,13 +58,43 @@ pub(crate) struct Context {
     pub(crate) config: Arc<ConfigView>,
     pub(crate) offsets: Arc<OffsetView>,
     pub(crate) status: StatusView,
+    pub(crate) assignments: Arc<AssignmentView>,
+    pub(crate) leading: Leading,
+    pub(crate) peers: Arc<dyn Peers>,
     pub(crate) membership: Arc<dyn Membership>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) live: Live,
+    pub(crate) lowered: Lowered,
     pub(crate) requests: Requests,
     /// Held while something is looked up in the config view and written on account of it.
     pub(crate) writing: tokio::sync::Mutex<()>,
+    pub(crate) dice: Dice,
+}
+
+/// Where the jitters of one worker come from.
+pub(crate) struct Dice(Mutex<StdRng>);
+
+impl Dice {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
+        let seed = seed.unwrap_or_else(rand::random);
+        Self(Mutex::new(StdRng::seed_from_u64(seed)))
+    }
+    /// 0..1.
+    pub(crate) fn jitter(&self) -> f64 {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random()
+    }
+    /// The seed of a task's own.
+    pub(crate) fn seed(&self) -> u64 {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random()
+    }
 }
 
 impl Context {

@@ -22,17 +22,27 @@ pub(crate) enum Ended {
     Task(TaskId, Outcome),
     /// A connector's plan: the configs of its tasks.
     Plan(Arc<str>, Result<Vec<Flat>>),
+    /// The leadership was taken, or not.
+    Taken(Result<()>),
+    /// Placements were written, or not.
+    Placed(Result<()>),
+    /// Back in its group, the worker has read what it missed, or not.
+    Returned(Result<()>),
 }
 
 #[derive(Clone)]
 enum What {
     Task(TaskId),
     Plan(Arc<str>),
+    Taking,
+    Placing,
+    Returning,
 }
 
 struct Running {
     stop: CancellationToken,
     pace: watch::Sender<Pace>,
+    abort: tokio::task::AbortHandle,
 }
 
 /// Everything that this worker has spawned. At most one future per task and one plan per connector: the supervisor sees to it (I4).
@@ -54,13 +64,14 @@ impl Crew {
         let (pace, watched) = watch::channel(pace);
         let stop = CancellationToken::new();
         let run = launch(watched, stop.clone());
-        self.running.insert(id.clone(), Running { stop, pace });
         let name = id.clone();
         // At this level it is there whatever is logged: each line says which task it is about.
         let span = tracing::error_span!("task", connector = %id.connector, id = id.task);
         let work = async move { Ended::Task(name, run.run().await) };
-        let handle = self.futures.spawn(work.instrument(span));
-        self.names.insert(handle.id(), What::Task(id.clone()));
+        let abort = self.futures.spawn(work.instrument(span));
+        self.names.insert(abort.id(), What::Task(id.clone()));
+        let running = Running { stop, pace, abort };
+        self.running.insert(id.clone(), running);
     }
     /// Starts a connector's plan.
     pub(crate) fn plan(
@@ -73,6 +84,30 @@ impl Crew {
         let work = async move { Ended::Plan(of, plan.await) };
         let handle = self.futures.spawn(work.instrument(span));
         self.names.insert(handle.id(), What::Plan(Arc::clone(name)));
+    }
+    /// Takes the leadership; at most one at a time.
+    pub(crate) fn lead(&mut self, take: impl Future<Output = Result<()>> + Send + 'static) {
+        let work = async move { Ended::Taken(take.await) };
+        let handle = self.futures.spawn(work);
+        self.names.insert(handle.id(), What::Taking);
+    }
+    /// Writes placements; at most one at a time.
+    pub(crate) fn place(&mut self, place: impl Future<Output = Result<()>> + Send + 'static) {
+        let work = async move { Ended::Placed(place.await) };
+        let handle = self.futures.spawn(work);
+        self.names.insert(handle.id(), What::Placing);
+    }
+    /// Reads what was missed; at most one at a time.
+    pub(crate) fn read(&mut self, read: impl Future<Output = Result<()>> + Send + 'static) {
+        let work = async move { Ended::Returned(read.await) };
+        let handle = self.futures.spawn(work);
+        self.names.insert(handle.id(), What::Returning);
+    }
+    /// Ends a task on the spot: it writes and stores nothing more. Its end comes through [`Crew::ended`].
+    pub(crate) fn cut(&self, id: &TaskId) {
+        if let Some(running) = self.running.get(id) {
+            running.abort.abort();
+        }
     }
     /// Tells a task to stop; its end comes through [`Crew::ended`].
     pub(crate) fn stop(&self, id: &TaskId) {
@@ -111,10 +146,16 @@ impl Crew {
             }
             return match (ended, what) {
                 (Ok(ended), _) => ended,
+                (Err(error), What::Task(id)) if error.is_cancelled() => {
+                    Ended::Task(id, Outcome::Stopped)
+                }
                 (Err(error), What::Task(id)) => {
                     Ended::Task(id, launch::failed(panicked(error, "run"), "run"))
                 }
                 (Err(error), What::Plan(name)) => Ended::Plan(name, Err(panicked(error, "plan"))),
+                (Err(error), What::Taking) => Ended::Taken(Err(panicked(error, "lead"))),
+                (Err(error), What::Placing) => Ended::Placed(Err(panicked(error, "place"))),
+                (Err(error), What::Returning) => Ended::Returned(Err(panicked(error, "read"))),
             };
         }
     }

@@ -1,8 +1,13 @@
 //! One task from its config to its end: open everything, run, say how it went.
 
-use super::{build, context::Context, topics::Topics};
+mod exactly_once;
+mod idle_producer;
+mod reclaim;
+
+use super::{build, context::Context, ownership::Ownership, topics::Topics};
 use crate::{
     connector_config::ConnectorConfig,
+    guarantee::{self, Delivery},
     ports::{ConsumerSpec, Producer, ProducerSpec, TopicSpec},
     registry::Connector,
     task::{
@@ -11,6 +16,8 @@ use crate::{
     },
     views::{offset::ConnectorOffsets, status::State},
 };
+use exactly_once::Stakes;
+use idle_producer::IdleProducer;
 use longshore_sdk::{
     Direction, Error, Result, Share, SinkContext, SourceContext,
     config::Flat,
@@ -35,6 +42,8 @@ struct Opened {
     run: Boxed<'static, Outcome>,
     topics: Arc<Topics>,
     progress: Arc<Progress>,
+    /// If it has transactions.
+    stakes: Option<Stakes>,
 }
 
 /// What a task is started with.
@@ -90,7 +99,19 @@ impl Launch {
             () = stop.cancelled() => return Outcome::Stopped,
         };
         let ended = match opened {
-            Ok(opened) => self.report(opened).await,
+            Ok(Some(opened)) => {
+                let stakes = opened.stakes;
+                match (self.report(opened).await, stakes) {
+                    (Outcome::Failed(failure), Some(stakes)) => {
+                        Outcome::Failed(self.lower(failure, stakes))
+                    }
+                    (ended, _) => ended,
+                }
+            }
+            Ok(None) => {
+                tracing::info!(task = %self.id, "the task is not this worker's any more, it is not opened");
+                Outcome::Stopped
+            }
             Err(error) => failed(error, "open"),
         };
         match ended {
@@ -109,6 +130,7 @@ impl Launch {
             mut run,
             topics,
             progress,
+            ..
         } = opened;
         let mut pace = self.pace.clone();
         let mut resets = self.cx.status.topic_resets();
@@ -123,6 +145,11 @@ impl Launch {
             self.cx.status.set_task(&self.id, status);
             tokio::select! {
                 outcome = &mut run => return outcome,
+                (call, open) = progress.given_up() => {
+                    // The call is dropped with its task: the task is over, so nothing that is resumed is lost (I7).
+                    let text = format!("{call} did not return within {} s", open.as_secs());
+                    return failed(Error::transient("run", text), "run");
+                }
                 Ok(()) = pace.changed() => {}
                 Ok(()) = resets.changed() => records_at_reset = Some(progress.records()),
                 () = tokio::time::sleep(LOOK_AGAIN), if records_at_reset.is_some() => {
@@ -135,7 +162,8 @@ impl Launch {
         }
     }
 
-    async fn open(&self, resolved: &Flat) -> Result<Opened> {
+    /// None: the task has moved, or changed, and what it has become is started elsewhere or anew.
+    async fn open(&self, resolved: &Flat) -> Result<Option<Opened>> {
         let class = self
             .config
             .get("connector.class")
@@ -149,25 +177,39 @@ impl Launch {
         // The worker's own settings are resolved when it starts.
         let worker = &self.cx.settings.converters;
         let config = ConnectorConfig::read(resolved, worker, connector.direction())?;
+        let Some(owned) = Ownership::now(&self.cx, &self.id, &self.config) else {
+            return Ok(None);
+        };
         match connector {
-            Connector::Source(source) => self.open_source(source, resolved, config).await,
-            Connector::Sink(sink) => self.open_sink(sink, resolved, config).await,
+            Connector::Source(source) => {
+                let support = self.cx.settings.exactly_once_sources;
+                let delivery = guarantee::delivery(connector, resolved, support)?;
+                self.open_source(source, resolved, config, delivery, owned)
+                    .await
+            }
+            Connector::Sink(sink) => {
+                if !owned.holds(&self.cx, &self.id, &self.config).await? {
+                    return Ok(None);
+                }
+                self.open_sink(sink, resolved, config).await.map(Some)
+            }
         }
     }
 
+    /// In four steps: the producer, which fences the one before; is the task still ours; the lanes' offsets; then polls.
     async fn open_source(
         &self,
         source: &Arc<dyn DynSourceConnector>,
         resolved: &Flat,
         config: ConnectorConfig,
-    ) -> Result<Opened> {
+        delivery: Delivery,
+        owned: Ownership,
+    ) -> Result<Option<Opened>> {
         let cx = &self.cx;
         let chain = build::chain(&config, &cx.registry, Direction::Source)?;
-        // Read to the end: what this task's former life stored last must be seen.
-        cx.offsets.ready().await;
-        cx.offsets.refresh().await?;
-        let offsets = cx.offsets.read(|stored| stored.of(&self.id.connector));
-        let producer = self.producer("connector-producer", &config).await?;
+        let Some((way, offsets)) = self.first_steps(&config, delivery, owned).await? else {
+            return Ok(None);
+        };
         let replan = {
             let (cx, name) = (Arc::clone(cx), Arc::clone(&self.id.connector));
             Arc::new(move || cx.requests.replan(&name))
@@ -180,11 +222,15 @@ impl Launch {
         };
         let source = source.open(resolved, self.share(), context).await?;
         let (topics, progress) = (self.topics(&config), self.progress());
+        let stakes = way.transactions.is_some().then_some(Stakes {
+            insisted: delivery == Delivery::Transactions { insisted: true },
+            tolerant: config.errors.tolerance_all,
+        });
         let task = SourceTask {
             id: self.id.clone(),
             source,
             chain,
-            producer,
+            producer: way.producer,
             offsets: Arc::new(ConnectorOffsets::new(
                 Arc::clone(&cx.offsets),
                 Arc::clone(&self.id.connector),
@@ -192,16 +238,21 @@ impl Launch {
             meters: cx.metrics.task(&self.id, Direction::Source),
             progress: Arc::clone(&progress),
             topics: topics.clone(),
-            settings: self.settings(config),
+            settings: TaskSettings {
+                transactions: way.transactions,
+                ..self.settings(config)
+            },
             pace: self.pace.clone(),
             stop: self.stop.clone(),
-            seed: rand::random(),
+            credit: cx.budget.join(),
+            seed: cx.dice.seed(),
         };
-        Ok(Opened {
+        Ok(Some(Opened {
             run: Box::pin(task.run()),
             topics,
             progress,
-        })
+            stakes,
+        }))
     }
 
     async fn open_sink(
@@ -222,10 +273,12 @@ impl Launch {
                     config: BTreeMap::new(),
                 };
                 cx.bus.ensure_topic(topic).await?;
-                Some(self.producer("connector-dlq-producer", &config).await?)
+                Some(self.producer("connector-dlq-producer", &config))
             }
             _ => None,
         };
+        let mut credit = cx.budget.join();
+        let buffer_bytes = credit.buffers()?;
         let context = SinkContext {
             connector: Arc::clone(&self.id.connector),
             task: self.id.task,
@@ -242,6 +295,7 @@ impl Launch {
             subscription: subscription
                 .ok_or_else(|| Error::bug("open", "a sink without topics"))?,
             overrides,
+            buffer_bytes,
         };
         let consumer = match cx.bus.consumer(spec).await {
             Ok(consumer) => consumer,
@@ -265,22 +319,28 @@ impl Launch {
             settings: self.settings(config),
             pace: self.pace.clone(),
             stop: self.stop.clone(),
-            seed: rand::random(),
+            credit,
+            seed: cx.dice.seed(),
         };
+        progress.set_partitions(0);
         Ok(Opened {
             run: Box::pin(task.run()),
             topics,
             progress,
+            stakes: None,
         })
     }
 
-    async fn producer(&self, prefix: &str, config: &ConnectorConfig) -> Result<Box<dyn Producer>> {
-        let spec = ProducerSpec {
+    /// Without transactions; its client is opened by the first record.
+    fn producer(&self, prefix: &str, config: &ConnectorConfig) -> Box<dyn Producer> {
+        Box::new(self.idle(ProducerSpec {
             client_id: format!("{prefix}-{}", self.id),
             overrides: config.producer_overrides.clone(),
             ..ProducerSpec::default()
-        };
-        self.cx.bus.producer(spec).await
+        }))
+    }
+    fn idle(&self, spec: ProducerSpec) -> IdleProducer {
+        IdleProducer::new(Arc::clone(&self.cx.bus), spec, self.stop.clone())
     }
     /// What the task's config has and the connector's has not: its share.
     fn share(&self) -> Share {

@@ -1,17 +1,22 @@
 //! A worker over memory ports with connectors that do as their configs tell them.
 
+mod cluster;
 mod door;
+mod exactly_once;
 mod failures;
 mod fake;
+mod forwarding;
 mod lifecycle;
+mod moves;
 mod placeholders;
 mod races;
 
-use super::{Logs, Worker, WorkerSettings};
+use super::{Logs, Ports, Worker, WorkerSettings};
 use crate::{
     control::{Control, TargetState},
-    memory::{Alone, MemoryLog, SharedMemoryBus},
+    memory::{Alone, MemoryLeadership, MemoryLog, SharedMemoryBus},
     metrics::Metrics,
+    ports::NoPeers,
 };
 use fake::Probe;
 use longshore_sdk::config::Flat;
@@ -25,6 +30,7 @@ struct Bench {
     config: MemoryLog,
     offset: MemoryLog,
     status: MemoryLog,
+    coordination: MemoryLog,
     group: Arc<Alone>,
     probe: Arc<Probe>,
 }
@@ -57,22 +63,27 @@ impl Bench {
         bus: SharedMemoryBus,
         probe: Arc<Probe>,
     ) -> Self {
-        let group = Alone::new("w:1");
+        let (group, coordination) = (Alone::new("w:1"), MemoryLog::new());
         let logs = Logs {
             config: Arc::new(config.clone()),
             offset: Arc::new(offset.clone()),
             status: Arc::new(status.clone()),
+            coordination: Arc::new(coordination.clone()),
         };
-        let worker = Worker::start(
-            settings,
-            Arc::new(bus.clone()),
+        let leadership = MemoryLeadership::new(config.clone(), coordination.clone());
+        let ports = Ports {
+            bus: Arc::new(bus.clone()),
             logs,
-            group.clone(),
-            fake::registry(&probe),
-            Metrics::new(),
-        );
+            membership: group.clone(),
+            leadership: Arc::new(leadership),
+            peers: Arc::new(NoPeers),
+        };
+        // A restarted worker's bus has it already.
+        let _ = bus.0.transactional.offsets.set(offset.clone());
+        let worker = Worker::start(settings, ports, fake::registry(&probe), Metrics::new());
         let control = worker.control();
         control.ready().await;
+        eventually("it leads", || control.leads(), String::new).await;
         Self {
             worker,
             control,
@@ -80,6 +91,7 @@ impl Bench {
             config,
             offset,
             status,
+            coordination,
             group,
             probe,
         }

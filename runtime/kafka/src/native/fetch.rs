@@ -1,8 +1,8 @@
-//! Batches out of partition queues. A [`Bytes`] made here stays valid for ever: small data is copied into one buffer per batch, large data keeps
+//! Batches out of a consumer's queue. A [`Bytes`] made here stays valid for ever: small data is copied into one buffer per batch, large data keeps
 //! its message and its client alive.
 
 use crate::handle::Handle;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use longshore_sdk::{
     Datum, Error, Header, Headers, Record, Result, SinkRecord, Topic, TopicOffset, TopicPartition,
 };
@@ -12,6 +12,7 @@ use rdkafka::{
     types::{RDKafkaMessage, RDKafkaQueue, RDKafkaRespErr},
 };
 use std::{
+    collections::HashMap,
     ffi::{CStr, CString, c_void},
     ptr::{self, NonNull},
     sync::Arc,
@@ -56,30 +57,51 @@ unsafe impl Send for Batch {}
 // SAFETY: as above.
 unsafe impl Sync for Batch {}
 
-/// What one call of [`PartitionQueue::drain`] took.
+/// What one call of [`SharedQueue::drain`] took.
 #[derive(Debug, Default)]
 pub(crate) struct Drained {
+    /// Of everything that stood in the queue, records or not.
+    pub(crate) messages: usize,
     pub(crate) records: usize,
     pub(crate) bytes: usize,
-    /// The partition's end was reached: the next offset, past transaction markers too. Only with enable.partition.eof.
-    pub(crate) end: Option<i64>,
-    /// An error that stands in the queue in place of a record.
-    pub(crate) trouble: Option<Code>,
 }
 
-/// The queue of one partition, cut off from the consumer's main queue: what is fetched waits here until it is drained.
-pub(crate) struct PartitionQueue {
-    pub(crate) at: TopicPartition,
+/// Something that stands in the queue for one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    /// A record was taken; the next offset.
+    Record(i64),
+    /// The partition's end was reached: the next offset, past transaction markers too. Only with enable.partition.eof.
+    End(i64),
+    /// An error in place of a record.
+    Trouble(Code),
+}
+
+/// Who reads from the queue: its partitions by number.
+pub(crate) trait Readers {
+    /// The number of a partition, and the topic's name to share; `None` = it is not read, or no more.
+    fn find(&self, topic: &str, partition: i32) -> Option<(usize, Topic)>;
+    /// Whether records of a partition are wanted; the others are thrown away.
+    fn wants(&self, number: usize) -> bool;
+    /// Something of a partition was taken; `None` = of no partition in particular.
+    fn seen(&mut self, number: Option<usize>, seen: Seen);
+}
+
+/// One queue for all partitions of a client, cut off from its main queue: what is fetched waits here until it is drained. The library's limits
+/// on what is fetched ahead are per queue: with a queue for each, a thousand partitions would hold a thousand times as much.
+pub(crate) struct SharedQueue {
     queue: NonNull<RDKafkaQueue>,
     wake: Arc<Notify>,
     names: Vec<Arc<str>>,
+    /// Whose messages are whose, by the library's own topic handle, which lives as long as one of the topic's partitions is read.
+    known: HashMap<(usize, i32), Option<(usize, Topic)>>,
     client: Arc<Handle>,
 }
 
 // SAFETY: queues of the library are thread safe; the pointer is owned by this value alone.
-unsafe impl Send for PartitionQueue {}
-// SAFETY: as above; `&self` offers nothing but reads of plain fields.
-unsafe impl Sync for PartitionQueue {}
+unsafe impl Send for SharedQueue {}
+// SAFETY: as above; `&self` offers nothing but thread safe calls.
+unsafe impl Sync for SharedQueue {}
 
 /// The library calls this with its queue locked: it only sets a flag and wakes a task.
 unsafe extern "C" fn nonempty(_: *mut sys::rd_kafka_t, wake: *mut c_void) {
@@ -87,32 +109,51 @@ unsafe extern "C" fn nonempty(_: *mut sys::rd_kafka_t, wake: *mut c_void) {
     unsafe { (*wake.cast::<Notify>()).notify_one() }
 }
 
-impl PartitionQueue {
-    /// Must be opened before the partition is assigned, so that no record reaches the main queue. `wake` is notified when records arrive.
-    pub(crate) fn open(client: Arc<Handle>, at: TopicPartition, wake: Arc<Notify>) -> Result<Self> {
-        let topic = c_string(&at.topic)?;
-        // SAFETY: the client is alive and `topic` a C string; the library copies it. The queue reference is ours to destroy.
-        let queue = unsafe {
-            let queue =
-                sys::rd_kafka_queue_get_partition(client.native(), topic.as_ptr(), at.partition);
-            NonNull::new(queue)
-        };
-        let queue = queue.ok_or_else(|| {
-            Error::bug("assign", "the client has no queue for the partition").with("partition", &at)
-        })?;
-        // SAFETY: a null target ends forwarding; `wake` outlives the callback, see Drop.
+impl SharedQueue {
+    /// An empty queue; `wake` is notified when records arrive.
+    pub(crate) fn open(client: Arc<Handle>, wake: Arc<Notify>) -> Result<Self> {
+        // SAFETY: the client is alive, and outlives the queue: `client` is dropped after it. The queue is ours to destroy.
+        let queue = unsafe { NonNull::new(sys::rd_kafka_queue_new(client.native())) };
+        let queue = queue.ok_or_else(|| Error::bug("assign", "the client made no queue"))?;
+        // SAFETY: `wake` outlives the callback, see Drop.
         unsafe {
-            sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
             let opaque = Arc::as_ptr(&wake).cast_mut().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(nonempty), opaque);
         }
         Ok(Self {
-            at,
             queue,
             wake,
             names: Vec::new(),
+            known: HashMap::new(),
             client,
         })
+    }
+    /// Leads a partition's records here. Must be called before each assignment of the partition, so that no record reaches the main queue.
+    pub(crate) fn lead(&mut self, at: &TopicPartition) -> Result<()> {
+        self.forget();
+        let topic = c_string(&at.topic)?;
+        // SAFETY: the client is alive and `topic` a C string; the library copies it. The queue reference is ours to destroy.
+        let partition = unsafe {
+            let queue = sys::rd_kafka_queue_get_partition(
+                self.client.native(),
+                topic.as_ptr(),
+                at.partition,
+            );
+            NonNull::new(queue)
+        };
+        let partition = partition.ok_or_else(|| {
+            Error::bug("assign", "the client has no queue for the partition").with("partition", at)
+        })?;
+        // SAFETY: both queues are alive; the library keeps a reference of its own to the target. Ours to the source goes.
+        unsafe {
+            sys::rd_kafka_queue_forward(partition.as_ptr(), self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(partition.as_ptr());
+        }
+        Ok(())
+    }
+    /// The partitions' numbers have changed.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
     }
 
     /// Appends what is there, at most `room` records, without waiting.
@@ -120,6 +161,7 @@ impl PartitionQueue {
         &mut self,
         room: usize,
         batch: &mut Batch,
+        readers: &mut impl Readers,
         out: &mut Vec<SinkRecord>,
     ) -> Drained {
         let batch = &mut batch.0;
@@ -130,27 +172,59 @@ impl PartitionQueue {
             sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, batch.as_mut_ptr(), room)
         };
         batch.truncate(usize::try_from(count).unwrap_or(0));
-        let mut drained = Drained::default();
+        let mut drained = Drained {
+            messages: batch.len(),
+            ..Drained::default()
+        };
         let mut small = self.copy_small(batch);
+        let mut last = None;
+        let mut reader = None;
         for message in batch.drain(..).filter_map(NonNull::new) {
             // SAFETY: a message from the queue, not destroyed yet.
             let raw = unsafe { message.as_ref() };
+            // Records come in runs of one partition.
+            let place = (raw.rkt as usize, raw.partition);
+            if last != Some(place) {
+                (last, reader) = (Some(place), self.reader(raw, readers));
+            }
+            let number = reader.as_ref().map(|(number, _)| *number);
             let code: Code = raw.err.into();
-            match code {
-                Code::NoError => {
-                    let record = self.record(message, &mut small);
+            let seen = match (code, &reader) {
+                (Code::NoError, Some((number, topic))) if readers.wants(*number) => {
+                    readers.seen(Some(*number), Seen::Record(raw.offset + 1));
+                    let record = self.record(message, topic, &mut small);
                     drained.records += 1;
                     drained.bytes += record.record.size();
                     out.push(record);
                     continue;
                 }
-                Code::PartitionEOF => drained.end = Some(raw.offset),
-                other => drained.trouble = drained.trouble.or(Some(other)),
+                (Code::NoError, _) => {
+                    let (key, value) = small_parts(message);
+                    small.advance(key.len() + value.len());
+                    None
+                }
+                (Code::PartitionEOF, _) => Some(Seen::End(raw.offset)),
+                (other, _) => Some(Seen::Trouble(other)),
+            };
+            if let Some(seen) = seen {
+                readers.seen(number, seen);
             }
-            // SAFETY: ours, destroyed once: records took the other branch.
+            // SAFETY: ours, destroyed once: records that were taken went another way.
             unsafe { sys::rd_kafka_message_destroy(message.as_ptr()) }
         }
         drained
+    }
+
+    /// Who reads the message's partition.
+    fn reader(&mut self, raw: &RDKafkaMessage, readers: &impl Readers) -> Option<(usize, Topic)> {
+        let topic = NonNull::new(raw.rkt)?;
+        let find = || {
+            // SAFETY: the message keeps its topic alive, and the topic its name.
+            let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(topic.as_ptr())) };
+            readers.find(name.to_str().ok()?, raw.partition)
+        };
+        let place = (topic.as_ptr() as usize, raw.partition);
+        self.known.entry(place).or_insert_with(find).clone()
     }
 
     /// One buffer with all keys and the small payloads of a batch, in order.
@@ -171,7 +245,12 @@ impl PartitionQueue {
     }
 
     /// Takes the message over: it is destroyed here or by the record's value.
-    fn record(&mut self, message: NonNull<RDKafkaMessage>, small: &mut Bytes) -> SinkRecord {
+    fn record(
+        &mut self,
+        message: NonNull<RDKafkaMessage>,
+        topic: &Topic,
+        small: &mut Bytes,
+    ) -> SinkRecord {
         // SAFETY: a message from the queue, not destroyed yet.
         let raw = unsafe { message.as_ref() };
         let (partition, offset) = (raw.partition, raw.offset);
@@ -201,7 +280,7 @@ impl PartitionQueue {
         }
         SinkRecord {
             record: Record {
-                topic: Topic::clone(&self.at.topic),
+                topic: Topic::clone(topic),
                 partition: Some(partition),
                 key,
                 value,
@@ -210,7 +289,7 @@ impl PartitionQueue {
                 offset: None,
             },
             at: TopicOffset {
-                topic: Topic::clone(&self.at.topic),
+                topic: Topic::clone(topic),
                 partition,
                 offset,
             },
@@ -267,10 +346,10 @@ impl PartitionQueue {
     }
 }
 
-impl Drop for PartitionQueue {
+impl Drop for SharedQueue {
     fn drop(&mut self) {
         let _keep = &self.wake;
-        // SAFETY: disabling takes the queue's lock, so the callback is not running and will not run when `wake` goes; the reference is ours.
+        // SAFETY: disabling takes the queue's lock, so the callback is not running and will not run when `wake` goes; the queue is ours.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());

@@ -19,3 +19,26 @@ pub fn cap_heap_arenas() {
         }
     }
 }
+
+/// Gives what closed clients have left free back to the system; for a thread that has just closed one and ends. What lies between memory that is in use
+/// the C library keeps otherwise (measured: 0.3 MB for each producer that is gone). Clients often go together: the thread waits a little, and the last
+/// one of them searches the heap for all. Elsewhere than on glibc it does nothing.
+pub(crate) fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        use std::{
+            sync::atomic::{AtomicU64, Ordering},
+            time::Duration,
+        };
+        /// How long no other client was closed.
+        const SETTLED: Duration = Duration::from_secs(2);
+        static CLOSED: AtomicU64 = AtomicU64::new(0);
+        let mine = CLOSED.fetch_add(1, Ordering::Relaxed) + 1;
+        std::thread::sleep(SETTLED);
+        if CLOSED.load(Ordering::Relaxed) == mine {
+            // SAFETY: malloc_trim takes a number and may be called by any thread at any time; it touches free memory only.
+            let trimmed = unsafe { libc::malloc_trim(0) };
+            tracing::debug!(trimmed, "free memory of closed clients is given back");
+        }
+    }
+}

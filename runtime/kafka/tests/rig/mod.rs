@@ -3,11 +3,15 @@
 
 use bytes::Bytes;
 use longshore_engine::ports::{
-    Answer, Bus, Consumer, ConsumerSpec, Inbox, Polled, Producer, ProducerSpec, Receipt,
-    Subscription, Ticket, TopicSpec,
+    Answer, Bus, Consumer, ConsumerSpec, Entry, Inbox, LogReader, Polled, Producer, ProducerSpec,
+    Receipt, Subscription, Ticket, TopicSpec, Version,
 };
 use longshore_kafka::{ClientSettings, KafkaBus};
 use longshore_sdk::{Datum, Record, Result, SinkRecord, Topic, TopicOffsets};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -76,6 +80,27 @@ impl Cluster {
         };
         assert!(self.bus.ensure_topic(spec).await.expect("create a topic"));
     }
+    pub async fn delete(&self, topic: &str) {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        let admin: AdminClient<DefaultClientContext> = config.create().expect("a client");
+        let deleted = admin.delete_topics(&[topic], &AdminOptions::new()).await;
+        for result in deleted.expect("an answer") {
+            result.expect("deleted");
+        }
+        while self
+            .bus
+            .admin()
+            .await
+            .expect("an admin")
+            .partitions(topic)
+            .await
+            .expect("topics")
+            .is_some()
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
     pub async fn producer(&self, overrides: &[(&str, &str)]) -> Box<dyn Producer> {
         let spec = ProducerSpec {
             client_id: "test-producer".to_owned(),
@@ -104,6 +129,7 @@ impl Cluster {
             group: group.to_owned(),
             subscription: Subscription::Topics(topics.iter().map(|t| t.to_string()).collect()),
             overrides: map(overrides),
+            buffer_bytes: None,
         };
         self.bus.consumer(spec).await.expect("a consumer")
     }
@@ -192,4 +218,31 @@ pub async fn step(consumer: &mut Box<dyn Consumer>, wait: Duration) -> Vec<SinkR
         Polled::Lost(_) => {}
     }
     Vec::new()
+}
+
+/// Reads until the positions have reached `end`.
+pub async fn replay(reader: &mut Box<dyn LogReader>, end: &[Version]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut positions: BTreeMap<i32, i64> = BTreeMap::new();
+    let reached = |positions: &BTreeMap<i32, i64>| {
+        let at = |v: &Version| positions.get(&v.partition).copied().unwrap_or(0);
+        end.iter().all(|v| at(v) >= v.offset)
+    };
+    let all = async {
+        while !reached(&positions) {
+            let tail = reader.next().await.expect("next");
+            entries.extend(tail.entries);
+            for version in tail.positions {
+                let before = positions.insert(version.partition, version.offset);
+                assert!(
+                    before.is_none_or(|b| b < version.offset),
+                    "positions go forward"
+                );
+            }
+        }
+    };
+    if tokio::time::timeout(LONG, all).await.is_err() {
+        panic!("read up to {positions:?} of {end:?}");
+    }
+    entries
 }

@@ -2,11 +2,12 @@
 
 use crate::rig::{Cluster, LONG, all_ok, answers, map, read, record, send, unique};
 use longshore_engine::ports::{
-    Bus, Consumer, ConsumerSpec, Inbox, Membership, Polled, ProducerSpec, Receipt, Subscription,
-    Ticket, TopicSpec,
+    Bus, Consumer, ConsumerSpec, Inbox, Leadership as _, Membership, Polled, ProducerSpec, Receipt,
+    Subscription, Ticket, TopicSpec,
 };
 use longshore_kafka::{
-    Admin, ClientSettings, KafkaBus, KafkaLog, KafkaMembership, LogSpec, MemberSpec,
+    Admin, ClientSettings, KafkaBus, KafkaLeadership, KafkaLog, KafkaMembership, LeadershipSpec,
+    LogSpec, MemberSpec,
 };
 use longshore_kit::servers::SecuredKafka;
 use longshore_sdk::{Error, ErrorKind, Topic};
@@ -115,19 +116,29 @@ pub(crate) async fn works(settings: ClientSettings) {
     let admin = cluster.bus.admin().await.expect("an admin client");
     let spec = LogSpec {
         topic: topic.to_string(),
+        key: "",
         client_id: unique("log"),
-        transactional_id: Some(unique("owner")),
     };
     KafkaLog::open(admin, spec).await.expect("a log");
     let group = unique("workers");
-    cluster
-        .create(&format!("{group}-coordination"), 1, &[])
-        .await;
+    let coordination = format!("{group}-coordination");
+    cluster.create(&coordination, 1, &[]).await;
+    let spec = LeadershipSpec {
+        group: group.clone(),
+        config_topic: topic.to_string(),
+        coordination_topic: coordination,
+    };
+    let leadership = KafkaLeadership::prepare(admin, spec)
+        .await
+        .expect("a leadership");
+    leadership.take().await.expect("a term");
     let spec = MemberSpec {
         group,
         worker_id: "127.0.0.1:1".to_owned(),
         incarnation: "1".to_owned(),
+        https: false,
         session_timeout_ms: 6000,
+        who: Arc::new(|_| Box::pin(async { None })),
     };
     let member = KafkaMembership::join(admin, spec).await.expect("a member");
     member.leave().await.expect("leave");
@@ -197,6 +208,7 @@ async fn poll(bus: &KafkaBus, topic: &Topic) -> Error {
         group: unique("g"),
         subscription: Subscription::Topics(vec![topic.to_string()]),
         overrides: map(&[]),
+        buffer_bytes: None,
     };
     let mut consumer: Box<dyn Consumer> = match bus.consumer(spec).await {
         Ok(consumer) => consumer,

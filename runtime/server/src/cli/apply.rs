@@ -5,9 +5,16 @@ use super::{
     client::{Rest, segment},
     lint, screen,
 };
-use crate::settings::Settings;
+use crate::{
+    bundle,
+    settings::{Settings, WorkerSettings},
+};
 use anyhow::{Context, Result, bail};
-use longshore_engine::providers::shown;
+use longshore_engine::{
+    guarantee::{Promise, SourceSupport},
+    providers::shown,
+    registry::Registry,
+};
 use longshore_sdk::config::{Flat, info::HIDDEN};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,19 +26,27 @@ enum Change {
     Update { config: Flat, before: Flat },
 }
 
+impl Change {
+    fn config(&self) -> &Flat {
+        match self {
+            Self::Create(config) | Self::Update { config, .. } => config,
+        }
+    }
+}
+
 /// Shows what `apply` would do. True if it would do something.
 pub(crate) async fn plan(files: &[PathBuf], remote: &Remote) -> Result<bool> {
-    let changes = changes(files, &Rest::of(remote)?).await?;
+    let (changes, promises) = changes(files, &Rest::of(remote)?).await?;
     if remote.json {
         screen::json(&Value::Array(
             changes
                 .iter()
-                .map(|(name, change)| as_json(name, change))
+                .map(|(name, change)| as_json(name, change, &promises))
                 .collect(),
         ));
     } else {
         for (name, change) in &changes {
-            show(name, change);
+            show(name, change, &promises);
         }
         if changes.is_empty() {
             screen::line("nothing to change");
@@ -45,7 +60,7 @@ pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
     let rest = Rest::of(remote)?;
     let mut refused = 0;
     let mut done = Vec::new();
-    for (name, change) in changes(files, &rest).await? {
+    for (name, change) in changes(files, &rest).await?.0 {
         let (verb, config) = match &change {
             Change::Create(config) => ("created", config),
             Change::Update { config, .. } => ("updated", config),
@@ -81,13 +96,35 @@ pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
     Ok(())
 }
 
-async fn changes(files: &[PathBuf], rest: &Rest) -> Result<Vec<(String, Change)>> {
+/// What is promised of connectors, as far as the files tell: a worker section among them counts.
+struct Promises {
+    registry: Registry,
+    support: SourceSupport,
+}
+
+impl Promises {
+    fn of(&self, config: &Flat) -> Option<Promise> {
+        let connector = self.registry.connector(config.get("connector.class")?)?;
+        // What cannot be read without its placeholders is not promised.
+        Promise::of(connector, config, self.support).ok()
+    }
+}
+
+async fn changes(files: &[PathBuf], rest: &Rest) -> Result<(Vec<(String, Change)>, Promises)> {
     let settings = match Settings::read(files) {
         Ok(settings) => settings,
         Err(problems) => {
             lint::print(&problems, false);
             bail!("the files have {} problems", problems.len());
         }
+    };
+    let worker = settings.worker.as_ref().map(WorkerSettings::read_offline);
+    let worker = worker.and_then(Result::ok);
+    let promises = Promises {
+        registry: bundle::registry(),
+        support: worker.map_or(SourceSupport::Possible, |(worker, _)| {
+            worker.source_support()
+        }),
     };
     let running = rest.get("/connectors?expand=info").await?;
     let mut changes = Vec::new();
@@ -104,7 +141,7 @@ async fn changes(files: &[PathBuf], rest: &Rest) -> Result<Vec<(String, Change)>
             changes.push((name, Change::Update { config, before }));
         }
     }
-    Ok(changes)
+    Ok((changes, promises))
 }
 
 /// Takes values that the caller's role does not show for equal to the file's: they cannot be compared.
@@ -139,7 +176,7 @@ fn differences(before: &Flat, after: &Flat) -> Vec<(String, Option<String>, Opti
         .collect()
 }
 
-fn show(name: &str, change: &Change) {
+fn show(name: &str, change: &Change, promises: &Promises) {
     let (mark, rows) = match change {
         Change::Create(config) => ("+", differences(&Flat::new(), config)),
         Change::Update { config, before } => ("~", differences(before, config)),
@@ -155,9 +192,13 @@ fn show(name: &str, change: &Change) {
             (None, None) => {}
         }
     }
+    if let Some(promise) = promises.of(change.config()) {
+        let why = promise.reason.unwrap_or(promise.method);
+        screen::line(&format!("    {}: {why}", promise.level.name()));
+    }
 }
 
-fn as_json(name: &str, change: &Change) -> Value {
+fn as_json(name: &str, change: &Change, promises: &Promises) -> Value {
     let (action, rows) = match change {
         Change::Create(config) => ("create", differences(&Flat::new(), config)),
         Change::Update { config, before } => ("update", differences(before, config)),
@@ -166,7 +207,8 @@ fn as_json(name: &str, change: &Change) -> Value {
         .into_iter()
         .map(|(key, before, after)| json!({ "key": key, "before": before, "after": after }))
         .collect();
-    json!({ "name": name, "action": action, "keys": keys })
+    let promise = promises.of(change.config());
+    json!({ "name": name, "action": action, "keys": keys, "guarantee": promise.map(|promise| promise.json()) })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::{
     settings::{self, Located, Section, Settings, WorkerSettings},
 };
 use longshore_engine::{
+    guarantee::SourceSupport,
     providers::{Placeholders, scrub},
     validate::{self, Overrides},
 };
@@ -48,6 +49,7 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     let mut unknown = UnknownKeys::Refuse;
     let mut overrides = Overrides::default();
     let mut placeholders = Placeholders::none();
+    let mut support = SourceSupport::Possible;
     match WorkerSettings::read_offline(section) {
         Ok((worker, notes)) => {
             warnings.extend(notes);
@@ -55,12 +57,13 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
             placeholders = worker.placeholders.clone();
             converters = worker.converters();
             unknown = worker.unknown_keys();
+            support = worker.source_support();
         }
         Err(problems) => errors.extend(problems),
     }
     let registry = bundle::registry();
     let judge = |config: &Flat| {
-        let report = validate::check(config, &registry, &converters, unknown, &overrides);
+        let report = validate::check(config, &registry, &converters, unknown, &overrides, support);
         let mut warnings = report.warnings;
         warnings.extend(placeholders.undeclared(config));
         (report.findings, warnings)

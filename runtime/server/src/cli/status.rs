@@ -53,7 +53,7 @@ fn rows_of(connector: &str, status: &Value, palette: &Palette) -> Vec<Vec<String
         connector.to_owned(),
         text(&status["type"]),
         palette.state(&text(&status["connector"]["state"])),
-        String::new(),
+        text(&status["connector"]["x"]["guarantee"]["level"]),
         text(&status["connector"]["worker_id"]),
     ]];
     for task in status["tasks"].as_array().into_iter().flatten() {
@@ -77,6 +77,12 @@ pub(crate) fn progress(x: &Value) -> String {
     }
     if let Some(lag) = progress["lag"].as_i64() {
         words.push(format!("lag {lag}"));
+    }
+    if progress["partitions"].as_u64() == Some(0) {
+        words.push("no partition".to_owned());
+    }
+    if progress["stalled"].as_bool() == Some(true) {
+        words.push("stalled".to_owned());
     }
     if let Some(blocked) = progress["blocked_on"].as_str() {
         words.push(format!("blocked on {blocked}"));

@@ -9,6 +9,13 @@ use std::{fmt, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+/// The REST API, listening.
+pub(super) struct Listening {
+    pub(super) address: Address,
+    /// The TLS of https listeners, where there are any.
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
 /// Where others reach the REST API.
 pub(super) struct Address {
     scheme: &'static str,
@@ -17,6 +24,10 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// Whether it is reached by https.
+    pub(super) fn https(&self) -> bool {
+        self.scheme == "https"
+    }
     /// The worker's name in its group: host and port.
     pub(super) fn worker_id(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -36,7 +47,7 @@ pub(super) async fn start(
     door: &Door,
     servers: &mut JoinSet<()>,
     stop: &CancellationToken,
-) -> Result<Address> {
+) -> Result<Listening> {
     let auth = Auth::open(settings.rest())?;
     let tls = match &settings.https {
         Some(keys) => Some(Tls::open(keys, settings.rest())?),
@@ -56,7 +67,7 @@ pub(super) async fn start(
     if !auth.is_open() {
         servers.spawn(auth.keep_fresh(stop.clone()));
     }
-    if let Some(tls) = tls {
+    if let Some(tls) = tls.clone() {
         servers.spawn(tls.keep_fresh(stop.clone()));
     }
     let at = settings.advertised_listener();
@@ -65,7 +76,8 @@ pub(super) async fn start(
         .listeners()
         .get(at)
         .map_or("http", Listener::scheme);
-    Ok(Address { scheme, host, port })
+    let address = Address { scheme, host, port };
+    Ok(Listening { address, tls })
 }
 
 /// The names by which the worker may be called besides loopback addresses.

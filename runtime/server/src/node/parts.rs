@@ -1,32 +1,32 @@
 //! What a worker is given: clients, logs, membership, and what it is told.
 
+use super::peers::HttpPeers;
 use crate::{
     rest,
     settings::{RestartPolicy, Store, WorkerSettings},
 };
 use anyhow::{Context, Result};
 use longshore_engine::{
-    ports::{KeyedLog, Membership, bus::SharedBus},
-    worker::{self, Logs},
+    ports::{KeyedLog, Member},
+    worker::{self, InternalTopics, Logs, Ports},
 };
 use longshore_kafka::{
-    Admin, ClientSettings, InternalTopic, KafkaBus, KafkaLog, KafkaMembership, LogSpec, MemberSpec,
+    Admin, ClientSettings, InternalTopic, KafkaBus, KafkaLeadership, KafkaLog, KafkaMembership,
+    LeadershipSpec, LogSpec, MemberSpec,
 };
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// The ports of a worker.
 pub(super) struct Parts {
-    pub(super) bus: SharedBus,
-    pub(super) logs: Logs,
-    pub(super) membership: Arc<dyn Membership>,
+    pub(super) ports: Ports,
 }
 
-/// Opens the clients, creates or checks the internal topics, joins the group.
+/// Opens the clients, creates or checks the internal topics, joins the group as `me`.
 pub(super) async fn open(
     settings: &WorkerSettings,
     clients: ClientSettings,
-    worker_id: &str,
+    me: &Member,
+    peers: HttpPeers,
 ) -> Result<Parts> {
     let bus = KafkaBus::new(clients);
     let admin = bus.admin().await.context("Kafka cannot be reached")?;
@@ -35,65 +35,82 @@ pub(super) async fn open(
         .await
         .context("the internal topics cannot be used")?;
     let group = &settings.group_id;
+    let coordination = format!("{group}-coordination");
     let member = MemberSpec {
         group: group.clone(),
-        worker_id: worker_id.to_owned(),
-        incarnation: uuid::Uuid::new_v4().to_string(),
+        worker_id: me.worker_id.clone(),
+        https: me.https,
+        incarnation: me.incarnation.clone(),
         session_timeout_ms: u32::try_from(settings.session_timeout().as_millis())
             .unwrap_or(u32::MAX),
+        who: peers.who(),
     };
-    // Only a member of the group may take over the config log: that fences its former owner.
-    let (joined, join) = oneshot::channel();
-    let is_member = async {
-        if join.await.is_err() {
-            // Joining has failed, and with it the start.
-            std::future::pending::<()>().await;
-        }
+    let leadership = LeadershipSpec {
+        group: group.clone(),
+        config_topic: settings.topic(Store::Config),
+        coordination_topic: coordination.clone(),
     };
-    let writer = Some(format!("connect-cluster-{group}"));
-    let now = || std::future::ready(());
-    let (membership, config, offset, status) = tokio::try_join!(
+    let coordination = log(settings, admin, coordination, "assignments").await?;
+    // Before it joins: a member gets tasks.
+    worker::agree(&topics(settings), coordination.as_ref())
+        .await
+        .context("the worker does not fit into its group")?;
+    let (membership, leadership, config, offset, status) = tokio::try_join!(
         async {
             let membership = KafkaMembership::join(admin, member).await;
-            let membership = membership.context("the group of workers cannot be joined")?;
-            let _ = joined.send(());
-            Ok(membership)
+            membership.context("the group of workers cannot be joined")
         },
-        log(settings, admin, Store::Config, writer, is_member),
-        log(settings, admin, Store::Offset, None, now()),
-        log(settings, admin, Store::Status, None, now()),
+        async {
+            let leadership = KafkaLeadership::prepare(admin, leadership).await;
+            leadership.context("the leader's producer cannot be opened")
+        },
+        log(settings, admin, settings.topic(Store::Config), "configs"),
+        log(settings, admin, settings.topic(Store::Offset), "offsets"),
+        log(settings, admin, settings.topic(Store::Status), "statuses"),
     )?;
     let logs = Logs {
         config,
         offset,
         status,
+        coordination,
     };
     Ok(Parts {
-        bus: Arc::new(bus),
-        logs,
-        membership: Arc::new(membership),
+        ports: Ports {
+            bus: Arc::new(bus),
+            logs,
+            membership: Arc::new(membership),
+            leadership: Arc::new(leadership),
+            peers: Arc::new(peers),
+        },
     })
+}
+
+/// The internal topics that all workers of the group must agree on.
+fn topics(settings: &WorkerSettings) -> InternalTopics {
+    InternalTopics {
+        config: settings.topic(Store::Config),
+        offset: settings.topic(Store::Offset),
+        status: settings.topic(Store::Status),
+    }
 }
 
 async fn log(
     settings: &WorkerSettings,
     admin: &Admin,
-    store: Store,
-    transactional_id: Option<String>,
-    allowed: impl Future<Output = ()>,
+    topic: String,
+    suffix: &str,
 ) -> Result<Arc<dyn KeyedLog>> {
-    let topic = settings.topic(store);
-    let suffix = match store {
-        Store::Config => "configs",
-        Store::Offset => "offsets",
-        Store::Status => "statuses",
-    };
     let spec = LogSpec {
         topic: topic.clone(),
+        key: match suffix {
+            "configs" => "config.storage.topic",
+            "offsets" => "offset.storage.topic",
+            "statuses" => "status.storage.topic",
+            _ => "group.id",
+        },
         client_id: format!("{}-{suffix}", settings.group_id),
-        transactional_id,
     };
-    let log = KafkaLog::open_after(admin, spec, allowed)
+    let log = KafkaLog::open(admin, spec)
         .await
         .with_context(|| format!("the topic {topic} cannot be opened"))?;
     Ok(Arc::new(log))
@@ -131,7 +148,10 @@ pub(super) fn told(settings: &WorkerSettings, worker_id: String) -> worker::Work
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: rest::COMMIT.to_owned(),
         group_id: settings.group_id.clone(),
+        topics: topics(settings),
+        rebalance_delay: settings.rebalance_delay(),
         converters: settings.converters(),
+        exactly_once_sources: settings.source_support(),
         commit_interval: settings.offset_flush_interval(),
         grace: settings.shutdown_timeout(),
         retry_timeout: settings.retry_timeout(),
@@ -141,9 +161,11 @@ pub(super) fn told(settings: &WorkerSettings, worker_id: String) -> worker::Work
             RestartPolicy::Never => worker::RestartPolicy::Never,
         },
         stall_timeout: settings.stall_timeout(),
+        memory: settings.memory(),
         unknown_keys: settings.unknown_keys_by_rest(),
         overrides: settings.overrides(),
         placeholders: settings.placeholders.clone(),
+        session_key_ttl: settings.session_key_ttl(),
         topic_tracking: settings.topic_tracking,
         topic_tracking_reset: settings.topic_tracking_reset,
         topic_creation: settings.topic_creation,

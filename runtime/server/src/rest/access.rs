@@ -57,6 +57,8 @@ pub(crate) struct Peer {
 pub(crate) enum Need {
     /// Nothing: probes call it.
     Nothing,
+    /// The signature of another worker, which the route itself looks at.
+    Signature,
     /// This role or a greater one.
     Role(Role),
 }

@@ -70,7 +70,12 @@ impl IntoResponse for Failure {
         if self.path.is_some() || self.suggestion.is_some() {
             body["x"] = json!({ "path": self.path, "suggestion": self.suggestion });
         }
-        json_answer(self.status, &body)
+        let mut response = json_answer(self.status, &body);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
+        response
     }
 }
 

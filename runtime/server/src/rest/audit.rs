@@ -3,11 +3,14 @@
 use super::{
     access::{Identity, Peer, Role},
     auth::Refusal,
+    internal::Why,
 };
 use axum::{
     extract::Request,
     http::{HeaderValue, Method, StatusCode},
+    response::Response,
 };
+use longshore_engine::control::Forwarded;
 use percent_encoding::percent_decode_str;
 use std::{
     net::SocketAddr,
@@ -70,6 +73,41 @@ impl Audit {
             left_out,
             "audit: not let in"
         );
+    }
+
+    /// Writes what another worker forwarded, in the name of whoever asked there; or, only so often, that a call was not taken.
+    pub(super) fn called(&self, peer: Option<&Peer>, response: &mut Response) {
+        let remote = Remote(peer.map(|peer| peer.address));
+        if let Some(forwarded) = response.extensions_mut().remove::<Forwarded>() {
+            let status = match forwarded.outcome {
+                Ok(()) => "carried out".to_owned(),
+                Err(None) => "not now".to_owned(),
+                Err(Some(kind)) => format!("refused: {kind:?}"),
+            };
+            let connector: String = forwarded.connector.chars().take(NAME_CHARS_MAX).collect();
+            tracing::info!(
+                target: "audit",
+                user = forwarded.user,
+                worker = forwarded.from,
+                command = forwarded.command,
+                connector,
+                status,
+                %remote,
+                request = forwarded.request,
+                "audit: forwarded by another worker"
+            );
+        } else if let Some(Why(why)) = response.extensions_mut().remove::<Why>()
+            && let Some(left_out) = self.turn()
+        {
+            tracing::warn!(
+                target: "audit",
+                status = 403,
+                %remote,
+                why,
+                left_out,
+                "audit: a call of another worker was not taken"
+            );
+        }
     }
 
     /// Whether a line may be written, and how many were not before it.

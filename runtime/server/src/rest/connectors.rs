@@ -5,6 +5,7 @@ use super::{
     access::{Identity, Peer},
     answer::{Failure, json_answer, ok},
     audit::Subject,
+    caller::Caller,
     mask::Mask,
     request::{JsonBody, flat, object, patch, shape},
 };
@@ -55,13 +56,13 @@ fn expanded(control: &Control, mask: &Mask<'_>, name: &str, expand: &[String]) -
 }
 
 pub(crate) async fn create(
-    State(door): State<Door>,
+    caller: Caller,
     Extension(subject): Extension<Subject>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Answer {
-    let control = door.control()?;
+    let control = caller.control()?;
     let fields = object(&body, "$")?;
     let known = ["name", "config", "initial_state"];
     if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
@@ -148,7 +149,7 @@ pub(crate) async fn config(
 }
 
 pub(crate) async fn put_config(
-    State(door): State<Door>,
+    caller: Caller,
     Path(name): Path<String>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
@@ -165,7 +166,7 @@ pub(crate) async fn put_config(
     }
     let config = flat(&body, "$")?;
     whole(config.iter())?;
-    let stored = door.control()?.put_config(&name, config).await?;
+    let stored = caller.control()?.put_config(&name, config).await?;
     if stored.created {
         let place = location(peer.as_deref(), &headers, &stored.info.name);
         return Ok(with_location(
@@ -177,7 +178,7 @@ pub(crate) async fn put_config(
 }
 
 pub(crate) async fn patch_config(
-    State(door): State<Door>,
+    caller: Caller,
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Answer {
@@ -187,7 +188,7 @@ pub(crate) async fn patch_config(
             .iter()
             .filter_map(|(key, value)| Some((key, value.as_ref()?))),
     )?;
-    Ok(ok(&door.control()?.patch_config(&name, changes).await?))
+    Ok(ok(&caller.control()?.patch_config(&name, changes).await?))
 }
 
 /// Refuses what stands for a secret in answers, a whole one or the password of a URL: stored, it would take the secret's place.
@@ -201,8 +202,8 @@ fn whole<'a>(mut entries: impl Iterator<Item = (&'a String, &'a String)>) -> Res
     Err(Failure::bad_request(message).at(key))
 }
 
-pub(crate) async fn delete(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?.delete(&name).await?;
+pub(crate) async fn delete(caller: Caller, Path(name): Path<String>) -> Answer {
+    caller.control()?.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -210,29 +211,32 @@ pub(crate) async fn status(State(door): State<Door>, Path(name): Path<String>) -
     Ok(ok(&door.control()?.status(&name)?))
 }
 
-pub(crate) async fn pause(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?
+pub(crate) async fn pause(caller: Caller, Path(name): Path<String>) -> Answer {
+    caller
+        .control()?
         .set_target(&name, TargetState::Paused)
         .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-pub(crate) async fn resume(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?
+pub(crate) async fn resume(caller: Caller, Path(name): Path<String>) -> Answer {
+    caller
+        .control()?
         .set_target(&name, TargetState::Started)
         .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-pub(crate) async fn stop(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    door.control()?
+pub(crate) async fn stop(caller: Caller, Path(name): Path<String>) -> Answer {
+    caller
+        .control()?
         .set_target(&name, TargetState::Stopped)
         .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(crate) async fn restart(
-    State(door): State<Door>,
+    caller: Caller,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -242,7 +246,7 @@ pub(crate) async fn restart(
             .last()
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     };
-    match door
+    match caller
         .control()?
         .restart(&name, flag("includeTasks"), flag("onlyFailed"))
         .await?
@@ -270,10 +274,13 @@ pub(crate) async fn task_status(
 }
 
 pub(crate) async fn restart_task(
-    State(door): State<Door>,
+    caller: Caller,
     Path((name, task)): Path<(String, String)>,
 ) -> Answer {
-    door.control()?.restart_task(&name, task_id(&task)?).await?;
+    caller
+        .control()?
+        .restart_task(&name, task_id(&task)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -288,9 +295,9 @@ pub(crate) async fn topics(State(door): State<Door>, Path(name): Path<String>) -
     Ok(ok(&control.topics(&name)?))
 }
 
-pub(crate) async fn topics_reset(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    let control = door.control()?;
-    tracking(control)?;
+pub(crate) async fn topics_reset(caller: Caller, Path(name): Path<String>) -> Answer {
+    let control = caller.control()?;
+    tracking(&control)?;
     match control.topics_reset(&name).await {
         Err(error) if error.kind != ControlErrorKind::NotFound => Err(error.into()),
         _ => Ok(StatusCode::ACCEPTED.into_response()),

@@ -33,6 +33,11 @@ pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
         return next.run(request).await;
     }
     let peer = request.extensions().get::<Peer>().cloned();
+    if need == Some(Need::Signature) {
+        let mut response = next.run(request).await;
+        gate.audit.called(peer.as_ref(), &mut response);
+        return response;
+    }
     let identity = match gate.auth.identify(request.headers(), peer.as_ref()).await {
         Ok(identity) => identity,
         Err(refusal) => {

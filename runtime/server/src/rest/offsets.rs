@@ -3,6 +3,7 @@
 use super::{
     Door,
     answer::{Failure, ok},
+    caller::Caller,
     request::JsonBody,
 };
 use axum::{
@@ -19,7 +20,7 @@ pub(crate) async fn list(State(door): State<Door>, Path(name): Path<String>) -> 
 }
 
 pub(crate) async fn alter(
-    State(door): State<Door>,
+    caller: Caller,
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Answer {
@@ -28,12 +29,12 @@ pub(crate) async fn alter(
         Failure::bad_request(message).at("$.offsets")
     })?;
     Ok(ok(
-        &json!({ "message": door.control()?.alter_offsets(&name, offsets).await? }),
+        &json!({ "message": caller.control()?.alter_offsets(&name, offsets).await? }),
     ))
 }
 
-pub(crate) async fn reset(State(door): State<Door>, Path(name): Path<String>) -> Answer {
+pub(crate) async fn reset(caller: Caller, Path(name): Path<String>) -> Answer {
     Ok(ok(
-        &json!({ "message": door.control()?.reset_offsets(&name).await? }),
+        &json!({ "message": caller.control()?.reset_offsets(&name).await? }),
     ))
 }

@@ -9,7 +9,7 @@ use super::{
     connectors,
     cors::cors,
     gate::{Gate, gate},
-    offsets, plugins,
+    internal, offsets, plugins,
 };
 use crate::exposition;
 use axum::{
@@ -64,6 +64,8 @@ pub(super) fn table() -> (Router<Door>, Routes) {
         // For probes, which have no credentials; it tells no more than whether the worker is well.
         .at(GET, "/health", Need::Nothing, plugins::health)
         .at(GET, "/metrics", READ, exposition::metrics)
+        .at(GET, internal::WORKER, Need::Nothing, internal::worker)
+        .at(POST, internal::COMMAND, Need::Signature, internal::command)
         .at(GET, "/connectors", READ, c::list)
         .at(POST, "/connectors", ADMIN, c::create)
         .at(GET, "/connectors/{name}", READ, c::info)

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, bail};
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
@@ -15,7 +15,10 @@ use rustls::{
 };
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Tls {
     files: Files,
     now: RwLock<Arc<ServerConfig>>,
+    generation: AtomicU64,
 }
 
 /// Where the certificates are.
@@ -55,7 +59,19 @@ impl Tls {
         Ok(Arc::new(Self {
             files,
             now: RwLock::new(Arc::new(config)),
+            generation: AtomicU64::new(0),
         }))
+    }
+    /// Counts the changes of the files.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+    /// TLS towards the other workers, whose listeners are set up as this one's: it trusts the certificates of ssl.truststore, as in Kafka Connect;
+    /// without one the system's and those of this worker's own chain. It shows this worker's certificate to those that ask for one.
+    pub(crate) fn as_client(&self) -> Result<ClientConfig> {
+        self.files
+            .as_client()
+            .context("TLS of this worker's https listeners")
     }
     /// What handshakes with the certificates of now.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -73,6 +89,7 @@ impl Tls {
             match self.files.config() {
                 Ok(config) => {
                     *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    self.generation.fetch_add(1, Ordering::AcqRel);
                     tracing::info!("certificates of https read again");
                 }
                 Err(error) => {
@@ -128,6 +145,25 @@ impl Files {
             .context("the certificate and its key do not fit")?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+
+    fn as_client(&self) -> Result<ClientConfig> {
+        let (own, key) = self.identity()?;
+        let https = &self.https;
+        let roots =
+            if https.truststore_location.is_some() || https.truststore_certificates.is_some() {
+                self.trusted()?
+            } else {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots.add_parsable_certificates(own.iter().cloned());
+                roots
+            };
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(own, key)
+            .context("the certificate and its key do not fit")
     }
 
     fn identity(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {

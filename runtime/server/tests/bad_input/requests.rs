@@ -216,8 +216,8 @@ async fn a_config_that_could_not_run_is_refused_by_its_key() {
             ),
             (sink(json!({ "file": "-" })), "file", "set file to the path"),
             (
-                source("exactly.once.support", "required"),
-                "exactly.once.support",
+                source("transaction.boundary", "connector"),
+                "transaction.boundary",
                 "not supported",
             ),
             (

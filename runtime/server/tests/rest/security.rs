@@ -32,20 +32,20 @@ async fn command(folder: &Path, args: &[&str], env: &[(&str, &str)], input: &str
 }
 
 /// An authority that signs certificates of this machine.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
     /// A private key and its certificate, in one PEM text.
-    fn store(&self) -> String {
+    pub(crate) fn store(&self) -> String {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(names).expect("names");
@@ -53,7 +53,7 @@ impl Authority {
         format!("{}{}", key.serialize_pem(), certificate.pem())
     }
     /// A client that trusts it and nothing else.
-    fn client(&self, own: Option<&str>) -> Client {
+    pub(crate) fn client(&self, own: Option<&str>) -> Client {
         let trusted = Certificate::from_pem(self.pem().as_bytes()).expect("a certificate");
         let mut client = Client::builder()
             .tls_certs_only([trusted])
@@ -65,7 +65,7 @@ impl Authority {
     }
 }
 
-fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
+pub(crate) fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, content).expect("written");
     path
@@ -84,13 +84,14 @@ async fn start(folder: &Path, settings: &str, client: Client, log: &str) -> Work
     Worker::running_for(process, client).await
 }
 
-const AUTH: &str = "  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: users\n";
-const HTTPS: &str = "  listeners.https.ssl.keystore: {type: PEM, location: store.pem}\n";
-const ADMIN: &str = "planted-admin-password";
+pub(crate) const AUTH: &str =
+    "  longshore.rest.auth: basic\n  longshore.rest.auth.credentials.file: users\n";
+pub(crate) const HTTPS: &str = "  listeners.https.ssl.keystore: {type: PEM, location: store.pem}\n";
+pub(crate) const ADMIN: &str = "planted-admin-password";
 const READER: &str = "planted-reader-password";
 
 /// The users file, made as an operator makes it.
-async fn users(folder: &Path) {
+pub(crate) async fn users(folder: &Path) {
     let mut lines = String::new();
     for (name, password, role) in [("ann", ADMIN, "admin"), ("rob", READER, "read")] {
         let input = format!("{password}\n");
@@ -102,7 +103,7 @@ async fn users(folder: &Path) {
     write(folder, "users", &lines);
 }
 
-fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
@@ -200,7 +201,7 @@ async fn commands(folder: &Path, worker: &Worker) {
     );
 }
 
-async fn ask(
+pub(crate) async fn ask(
     worker: &Worker,
     method: Method,
     path: &str,

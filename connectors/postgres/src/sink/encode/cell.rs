@@ -132,11 +132,9 @@ impl<'a> Cell<'a> {
             Value::Bytes(bytes) => Some(bytes),
             _ => None,
         })?;
-        let digits = num_bigint::BigInt::from_signed_bytes_be(unscaled);
-        Some(Self::Text(Cow::Owned(format!(
-            "{digits}e{}",
-            -i64::from(scale)
-        ))))
+        Some(Self::Text(Cow::Owned(super::numeric::scaled(
+            unscaled, scale,
+        )?)))
     }
 
     fn micros(number: i64, factor: i64, make: impl Fn(i64) -> Self) -> Self {

@@ -57,7 +57,7 @@ fn variable_scale(text: &[u8]) -> Option<String> {
             b"scale" => scale = std::str::from_utf8(value).ok()?.parse::<i32>().ok(),
             b"value" => {
                 let base64 = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-                if base64.len() > UNSCALED_MAX / 3 * 4 {
+                if base64.len() > UNSCALED_MAX.div_ceil(3) * 4 {
                     return None;
                 }
                 unscaled = STANDARD.decode(base64).ok();
@@ -65,8 +65,17 @@ fn variable_scale(text: &[u8]) -> Option<String> {
             _ => return None,
         }
     }
-    let digits = BigInt::from_signed_bytes_be(&unscaled?);
-    Some(format!("{digits}e{}", -i64::from(scale?)))
+    scaled(&unscaled?, scale?)
+}
+
+/// An unscaled big-endian integer and its scale as text. `None` = more digits than any numeric holds: making them decimal would take time that grows with
+/// their square (I6).
+pub(super) fn scaled(unscaled: &[u8], scale: i32) -> Option<String> {
+    if unscaled.len() > UNSCALED_MAX {
+        return None;
+    }
+    let digits = BigInt::from_signed_bytes_be(unscaled);
+    Some(format!("{digits}e{}", -i64::from(scale)))
 }
 
 fn of_text(text: &str, out: &mut Vec<u8>) -> Fit {

@@ -345,6 +345,11 @@ fn semantic_names_tell_what_numbers_mean() {
         Schema::new(Kind::Struct(Vec::new())).named("io.debezium.data.VariableScaleDecimal");
     let bytes = encoded(&Cell::of_value(&scaled, Some(&schema)), Wire::Numeric).expect("it fits");
     assert_eq!(words(&bytes), [2, 0, 0, 2, 1, 2300]);
+    let endless = Value::Struct(vec![
+        Value::Int32(0),
+        Value::Bytes(vec![0x7B; 1 << 20].into()),
+    ]);
+    assert!(encoded(&Cell::of_value(&endless, Some(&schema)), Wire::Numeric).is_err());
     // The same without schemas; anything else that is an object is no number.
     let json = encoded(
         &Cell::of_json(br#"{"scale":2,"value":"ew=="}"#),

@@ -24,7 +24,9 @@ impl Running {
         self.meters.sample_time(Sample::Commit, started.elapsed());
         match committed {
             Ok(()) => {
-                self.flushed.clear();
+                if !mutant!("unowned-commit") {
+                    self.flushed.clear();
+                }
                 self.commit_seq += 1;
                 self.meters.add(Count::Commits, 1);
                 self.meters.add(Count::Stored, 1);
@@ -50,9 +52,12 @@ impl Running {
         }
         if let Some(dead) = &mut self.dead
             && !mutant!("flush-before-dead-letter")
+            && !(self.keeps && mutant!("refused-forgotten"))
         {
             // I1: what a flush may commit includes refused records, so their letters are acknowledged first.
+            self.progress.enter(Call::DeadLetters);
             let settled = dead.settled().await;
+            self.progress.leave(settled.is_ok());
             settled.map_err(|error| self.failure(Place::DeadLetter, "dead letter", error))?;
         }
         crash_point("before-flush");

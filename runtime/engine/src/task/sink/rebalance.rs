@@ -76,14 +76,19 @@ impl Running {
         let keep =
             |offsets: &mut TopicOffsets| offsets.retain(|partition, _| !at.contains(partition));
         keep(&mut self.taken);
-        keep(&mut self.flushed);
+        if !mutant!("unowned-commit") {
+            keep(&mut self.flushed);
+        }
         self.owned.retain(|partition| !at.contains(partition));
         self.show_partitions();
+        self.progress.enter(Call::Revoked);
         let told = self.sink.revoked(at).await;
+        self.progress.leave(told.is_ok());
         told.map_err(|error| self.failure(Place::Rebalance, "revoked", error))
     }
 
     fn show_partitions(&self) {
+        self.progress.set_partitions(self.owned.len());
         self.meters.set(
             Level::Partitions,
             i64::try_from(self.owned.len()).unwrap_or(i64::MAX),

@@ -19,6 +19,8 @@ impl Running {
             let error = Error::bug("poll", "the consumer brought records while it was paused");
             return Err(Failure::new("poll", error, Next::Fail));
         }
+        let bytes = records.iter().map(|record| record.record.size()).sum();
+        self.credit.hold(bytes);
         self.meters.add(Count::Read, records.len());
         #[allow(clippy::cast_precision_loss)]
         self.meters.sample(Sample::Batch, records.len() as f64);
@@ -221,7 +223,9 @@ impl Running {
         let letters = letters
             .into_iter()
             .filter_map(|(raw, at, refusal)| Some((raw?, at, refusal)));
+        self.progress.enter(Call::DeadLetters);
         let sent = dead.send(letters.collect()).await;
+        self.progress.leave(sent.is_ok());
         sent.map_err(|error| self.failure(Place::DeadLetter, "dead letter", error))
     }
 }

@@ -81,12 +81,14 @@ impl Running {
         if batch.is_empty() {
             return Ok(());
         }
+        self.enlist(&batch).await?;
         self.outstanding += batch.len();
         self.task.progress.enter(Call::Send);
         let sent = self.task.producer.send(batch).await;
         self.task.progress.leave(sent.is_ok());
         crash_point("after-send");
         sent.map_err(|error| {
+            self.producer_died();
             let next = react(Place::Send, error.kind(), &self.task.settings.errors);
             // The producer is dead, whatever it died of.
             Failure::new(
@@ -115,6 +117,10 @@ impl Running {
                 }
                 Err(_) if mutant!("receipt-dropped") => self.settled(ticket),
                 Err(error) => match react(Place::Send, error.kind(), &self.task.settings.errors) {
+                    // A transaction that lacks a record cannot be committed, so errors.tolerance does not reach this far.
+                    Next::Skip if self.transactions.is_some() => {
+                        Err(Failure::new("send", error, Next::Fail))
+                    }
                     Next::Skip => {
                         self.task.meters.add(Count::Errors, 1);
                         self.skipped(&Refusal {
@@ -132,6 +138,9 @@ impl Running {
                 Ok(size) => bytes += size,
                 Err(error) => drop(failure.get_or_insert(error)),
             }
+        }
+        if failure.is_some() {
+            self.spoil_transaction();
         }
         self.answers = answers;
         self.task.meters.add(Count::Written, delivered);

@@ -18,9 +18,9 @@ impl Running {
 
     pub(super) async fn fail(mut self, failure: Failure) -> Outcome {
         // I4: a fenced task touches nothing any more. Any other stores what it can, so that less is read again.
-        if failure.error.kind() != ErrorKind::Fenced {
+        if failure.error.kind() != ErrorKind::Fenced && !self.producer_is_dead() {
             // Where sending is not what failed, what is on its way still arrives: waited for, it is not read again.
-            if failure.op == "poll" {
+            if failure.op == "poll" || self.in_transaction() && failure.op != "send" {
                 self.drain().await;
             }
             if let Err(second) = self.settle() {
@@ -50,6 +50,9 @@ impl Running {
     }
 
     async fn last_commit(&mut self) {
+        if !self.transaction_is_whole() {
+            return self.abort().await;
+        }
         match timeout(self.task.settings.grace, self.try_commit()).await {
             Ok(Ok(())) => {}
             Ok(Err((op, error))) => {

@@ -1,6 +1,6 @@
 //! From settled records to durable offsets to the source.
 
-use super::{Call, Count, Failure, Place, Running, Sample};
+use super::{Call, Count, Failure, Place, Running, Sample, transaction};
 use crate::{crash_point::crash_point, mutant::mutant};
 use longshore_sdk::Error;
 use tokio::time::Instant;
@@ -32,6 +32,9 @@ impl Running {
             }
             Err((op, error)) => {
                 self.task.meters.add(Count::StoreFailed, 1);
+                if op == transaction::OP {
+                    return Err(transaction::over(error));
+                }
                 self.retry(Place::Commit, op, error)?;
                 self.commit_at = self.commits.at().unwrap_or(self.commit_at);
                 Ok(())
@@ -44,7 +47,11 @@ impl Running {
         if mutant!("source-commit-before-store") {
             drop(self.task.source.commit(&self.unstored).await);
         }
-        if !self.unstored.is_empty() {
+        if self.transactions.is_some() {
+            let committed = self.commit_transaction().await;
+            committed.map_err(|error| (transaction::OP, error))?;
+            self.untold.append(&mut self.unstored);
+        } else if !self.unstored.is_empty() {
             crash_point("before-offset-store");
             self.task.progress.enter(Call::Store);
             let stored = self.task.offsets.put(&self.unstored).await;

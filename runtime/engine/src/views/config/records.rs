@@ -82,14 +82,18 @@ pub(super) enum Key<'a> {
     Commit(&'a str),
     TargetState(&'a str),
     Restart(&'a str),
-    /// Something that this view has no use for: session keys, fencing counts, logger levels, records of a later version.
+    Fencing(&'a str),
+    Session,
+    /// Something that this view has no use for: logger levels, records of a later version.
     Other,
 }
 
 impl<'a> Key<'a> {
     pub(super) fn parse(key: &'a str) -> Self {
         let named = |prefix: &str| key.strip_prefix(prefix).filter(|name| !name.is_empty());
-        if let Some(name) = named("connector-") {
+        if key.as_bytes() == super::session::KEY {
+            Self::Session
+        } else if let Some(name) = named("connector-") {
             Self::Connector(name)
         } else if let Some(name) = named("target-state-") {
             Self::TargetState(name)
@@ -97,6 +101,8 @@ impl<'a> Key<'a> {
             Self::Commit(name)
         } else if let Some(name) = named("restart-connector-") {
             Self::Restart(name)
+        } else if let Some(name) = named("tasks-fencing-") {
+            Self::Fencing(name)
         } else if let Some((name, task)) = named("task-").and_then(|rest| rest.rsplit_once('-')) {
             // Connectors' names may hold dashes: the number stands at the end.
             task.parse()
@@ -128,6 +134,12 @@ impl Properties {
 
 #[derive(Deserialize)]
 pub(super) struct Commit {
+    pub(super) tasks: u32,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Fencing {
+    #[serde(rename = "task-count")]
     pub(super) tasks: u32,
 }
 

@@ -51,10 +51,8 @@ fn written(key: &str, value: &[u8]) -> Option<Pair> {
             let flag = |name: &str| json[name].as_bool().expect("a flag");
             records::restart(name, flag("include-tasks"), flag("only-failed"))
         }
-        Key::Other => {
-            let name = key.strip_prefix("tasks-fencing-")?;
-            records::fencing(name, count("task-count"))
-        }
+        Key::Fencing(name) => records::fencing(name, count("task-count")),
+        Key::Session | Key::Other => return None,
     })
 }
 
@@ -246,6 +244,130 @@ fn names_may_look_like_keys() {
     assert_eq!(Key::parse("task-a-b-0-12"), Key::Task("a-b-0", 12));
     assert_eq!(Key::parse("connector-task-x-0"), Key::Connector("task-x-0"));
     assert_eq!(Key::parse("task-x--1"), Key::Task("x-", 1));
-    assert_eq!(Key::parse("tasks-fencing-x-1"), Key::Other);
+    assert_eq!(Key::parse("tasks-fencing-x-1"), Key::Fencing("x-1"));
     assert_eq!(Key::parse("restart-connector-x"), Key::Restart("x"));
+}
+
+fn key_record(bytes: &[u8], algorithm: &str) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let key = STANDARD.encode(bytes);
+    format!(r#"{{"key":"{key}","algorithm":"{algorithm}","creation-timestamp":1000}}"#)
+}
+
+#[tokio::test(start_paused = true)]
+async fn i8_a_session_key_is_taken_over_and_the_former_one_holds_for_a_minute() {
+    let mut configs = Configs::default();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(configs.session_key_lasts(1000, hour), None, "there is none");
+    let of = |offset, bytes: &[u8]| {
+        entry(
+            offset,
+            "session-key",
+            Some(&key_record(bytes, "HmacSHA256")),
+        )
+    };
+    configs.apply(&of(0, &[1; 32]));
+    assert_eq!(configs.session_key().expect("one").expose(), [1; 32]);
+    // What Kafka Connect wrote is written byte for byte.
+    let (key, value) = configs.session_key().expect("one").record();
+    assert_eq!(key, "session-key");
+    assert_eq!(value.expect("a value"), key_record(&[1; 32], "HmacSHA256"));
+    configs.apply(&of(1, &[2; 32]));
+    assert_eq!(configs.session_keys().len(), 2);
+    // Keys of another kind change nothing.
+    configs.apply(&entry(
+        2,
+        "session-key",
+        Some(&key_record(&[3; 32], "HmacMD5")),
+    ));
+    configs.apply(&of(3, &[3; 4]));
+    configs.apply(&entry(4, "session-key", Some("{}")));
+    assert_eq!(configs.session_key().expect("one").expose(), [2; 32]);
+    assert_eq!(configs.session_key_lasts(1000, hour), Some(hour));
+    assert_eq!(
+        configs.session_key_lasts(3_601_000, hour),
+        None,
+        "by the wall clock"
+    );
+    // A clock that is an hour behind: by the time since.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(configs.session_keys().len(), 1);
+    let left = configs
+        .session_key_lasts(-3_599_000, hour)
+        .expect("it lasts");
+    assert!(left <= hour - Duration::from_secs(61), "{left:?}");
+    tokio::time::sleep(hour).await;
+    assert_eq!(configs.session_key_lasts(-3_599_000, hour), None);
+}
+
+#[test]
+fn what_a_request_wrote_is_found_and_bounded() {
+    let of = |offset, key: &str, value, request: &str| {
+        let mut entry = entry(offset, key, value);
+        entry.request = Some(bytes::Bytes::copy_from_slice(request.as_bytes()));
+        entry
+    };
+    let mut configs = Configs::default();
+    configs.apply(&of(
+        0,
+        "target-state-a",
+        Some(r#"{"state":"PAUSED"}"#),
+        "r1",
+    ));
+    configs.apply(&of(1, "connector-a", CONFIG, "r1"));
+    configs.apply(&of(2, "connector-a", OTHER, "r2"));
+    configs.apply(&entry(3, "connector-a", CONFIG));
+    configs.apply(&of(4, "connector-a", None, "r3"));
+    let found = |configs: &Configs, request: &str| {
+        let written = configs.written_for(request.as_bytes());
+        written.map(|written| (written.version.offset, written.created))
+    };
+    assert_eq!(found(&configs, "r1"), Some((1, true)));
+    assert_eq!(found(&configs, "r2"), Some((2, false)));
+    assert_eq!(
+        found(&configs, "r3"),
+        Some((4, false)),
+        "also of what is gone"
+    );
+    assert_eq!(found(&configs, "r4"), None);
+    for number in 0..5000 {
+        configs.apply(&of(
+            5 + number,
+            "connector-b",
+            CONFIG,
+            &format!("n{number}"),
+        ));
+    }
+    assert_eq!(found(&configs, "r3"), None, "I6");
+    assert_eq!(found(&configs, "n4999"), Some((5004, false)));
+    configs.apply(&of(6000, "connector-b", CONFIG, &"x".repeat(1000)));
+    assert_eq!(found(&configs, &"x".repeat(1000)), None, "I6");
+}
+
+#[test]
+fn tasks_may_run_once_a_fencing_round_stands_behind_their_set() {
+    let config = r#"{"properties":{"a":"1"}}"#;
+    let (one, two) = (r#"{"task-count":1}"#, r#"{"tasks":1}"#);
+    let log = [
+        entry(0, "tasks-fencing-a", Some(r#"{"task-count":3}"#)),
+        entry(1, "connector-a", Some(config)),
+        entry(2, "task-a-0", Some(config)),
+        entry(3, "commit-a", Some(two)),
+        entry(4, "tasks-fencing-a", Some(one)),
+        entry(5, "task-a-0", Some(config)),
+        entry(6, "commit-a", Some(two)),
+        entry(7, "connector-a", None),
+    ];
+    let seen = |upto: usize| {
+        let now = fold(&log[..upto]).get("a").expect("it exists");
+        (now.producers, now.fenced)
+    };
+    assert_eq!(seen(4), (Some(3), false), "that round was for an older set");
+    assert_eq!(seen(5), (Some(1), true));
+    assert_eq!(seen(7), (Some(1), false));
+    // A deleted connector's producers may come back to life: the count stays for its successor.
+    let mut again = log.to_vec();
+    again.push(entry(8, "connector-a", Some(config)));
+    let now = fold(&again).get("a").expect("it exists");
+    assert_eq!((now.producers, now.fenced), (Some(1), false));
 }

@@ -136,3 +136,43 @@ fn what_is_stored_does_not_keep_what_was_read_with_it() {
     assert_eq!(stored.of("c").len(), 1);
     assert!(freed.load(Ordering::Relaxed), "I6: the whole fetch is kept");
 }
+
+#[test]
+fn known_entries_stand_or_do_not() {
+    let (a, b, gone) = (r#"["c",{"x":1}]"#, r#"["c",{"x":2}]"#, r#"["c",{"x":3}]"#);
+    let stored = folded(&[
+        (a, Some(r#"{"n":1}"#)),
+        (b, Some(r#"{"n":2}"#)),
+        (r#"["d",{"x":1}]"#, Some(r#"{"n":3}"#)),
+    ]);
+    let known = |entries: &[(&'static str, Option<&'static str>)]| -> Known {
+        let entry = |(key, value): &(&'static str, Option<&'static str>)| {
+            (Bytes::from(*key), value.map(Bytes::from))
+        };
+        entries.iter().map(entry).collect()
+    };
+    let (one, two) = ((a, Some(r#"{"n":1}"#)), (b, Some(r#"{"n":2}"#)));
+    let all = known(&[one, two, (gone, None)]);
+    assert!(stored.stand("c", &all, true) && stored.stand("c", &all, false));
+    let mine = known(&[one]);
+    assert!(
+        stored.stand("c", &mine, false),
+        "the other is another task's"
+    );
+    assert!(
+        !stored.stand("c", &mine, true),
+        "nobody else should have written it"
+    );
+    for wrong in [
+        (a, Some(r#"{"n":9}"#)),
+        (a, None),
+        (gone, Some(r#"{"n":1}"#)),
+    ] {
+        assert!(!stored.stand("c", &known(&[wrong]), false), "{wrong:?}");
+    }
+    assert!(
+        stored.stand("e", &Known::new(), true),
+        "nothing was stored ever"
+    );
+    assert!(!stored.stand("e", &mine, false), "it was reset");
+}

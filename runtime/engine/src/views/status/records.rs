@@ -56,6 +56,13 @@ pub enum State {
 }
 
 impl State {
+    /// Whether a worker that says so of a task has it: it runs, rests, or is about to.
+    pub fn is_live(self) -> bool {
+        !matches!(
+            self,
+            Self::Unassigned | Self::Failed | Self::Destroyed | Self::Stopped
+        )
+    }
     /// As records and answers spell it.
     pub fn name(self) -> &'static str {
         match self {
@@ -81,7 +88,7 @@ pub struct Status {
     /// The worker that says so.
     #[serde(default)]
     pub worker_id: String,
-    /// That worker's view of the group when it said so.
+    /// Of a task: the assignment generation that the worker has it under. Of a connector: the worker's view of the group.
     #[serde(default)]
     pub generation: i32,
     /// The plugin's version; older workers do not write it.
@@ -110,14 +117,30 @@ impl Status {
     /// Whether this worker should say it although `now` stands there: not the same again; and a worker that lets go does not speak
     /// over one that took over, nor hide a failure.
     pub(super) fn replaces(&self, now: &Self) -> bool {
+        if now.is_newer_than(self) {
+            return false;
+        }
         if self.state == State::Unassigned {
-            let taken_over = now.worker_id != self.worker_id && now.generation >= self.generation;
+            let taken_over = now.worker_id != self.worker_id && now.generation == self.generation;
             if taken_over || now.state == State::Failed {
                 return false;
             }
         }
+        self.says_else(now)
+    }
+    /// The same for a connector, of which the leader alone speaks: the generation is each worker's own count of its views, so that the next
+    /// leader's may be less. One that leaves takes back its own word only.
+    pub(super) fn follows(&self, now: &Self) -> bool {
+        let own = now.worker_id == self.worker_id && now.state != State::Failed;
+        (own || self.state != State::Unassigned) && self.says_else(now)
+    }
+    fn says_else(&self, now: &Self) -> bool {
         (self.state, &self.trace, &self.worker_id, &self.version)
             != (now.state, &now.trace, &now.worker_id, &now.version)
+    }
+    /// Whether another worker has the task under a later assignment than the one that `other` speaks of.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        self.worker_id != other.worker_id && self.generation > other.generation
     }
 }
 

@@ -77,8 +77,12 @@ fn who_may_speak_over_whom() {
         "the same again"
     );
     assert!(
-        running.replaces(&status(State::Running, "b", 9)),
+        running.replaces(&status(State::Running, "b", 3)),
         "who runs it knows"
+    );
+    assert!(
+        !running.replaces(&status(State::Running, "b", 9)),
+        "it has moved since"
     );
     assert!(running.replaces(&status(State::Failed, "a", 3)));
     let leaving = status(State::Unassigned, "a", 3);
@@ -92,6 +96,19 @@ fn who_may_speak_over_whom() {
         !leaving.replaces(&status(State::Failed, "a", 3)),
         "a failure stays to be seen"
     );
+}
+
+/// The next leader may have seen fewer views than the one that left.
+#[test]
+fn of_a_connector_whoever_leads_may_speak() {
+    let running = status(State::Running, "a", 3);
+    assert!(running.follows(&status(State::Unassigned, "b", 9)));
+    assert!(running.follows(&status(State::Running, "b", 9)));
+    assert!(!running.follows(&status(State::Running, "a", 2)));
+    let leaving = status(State::Unassigned, "a", 3);
+    assert!(leaving.follows(&running));
+    assert!(!leaving.follows(&status(State::Running, "b", 1)));
+    assert!(!leaving.follows(&status(State::Failed, "a", 3)));
 }
 
 struct Bench {
@@ -145,11 +162,12 @@ async fn only_the_newest_is_written_and_it_shows_at_once() {
     );
     assert_eq!(view.tasks("c")[&0].state, State::Failed);
     // Said again it is not written again.
-    view.set_task(&id, status(State::Failed, "a", 2));
+    view.set_task(&id, status(State::Failed, "a", 1));
     view.topic_used(&id, "t", 9);
     view.settled().await;
     assert_eq!(log.keys().len(), 3);
     view.forget("c");
+    view.forget_task("c", 0);
     assert!(
         view.connector("c").is_none() && view.tasks("c").is_empty() && view.topics("c").is_empty()
     );
@@ -159,6 +177,81 @@ async fn only_the_newest_is_written_and_it_shows_at_once() {
         tombstones.clone().count() == 3 && tombstones.into_iter().all(|(_, value)| value.is_none())
     );
     assert!(view.names().is_empty());
+}
+
+fn told(worker_id: &str, generation: i32) -> (bytes::Bytes, Option<bytes::Bytes>) {
+    let json = status(State::Running, worker_id, generation).json();
+    ("status-task-c-0".into(), Some(json))
+}
+
+/// The topic's last record of a task is its owner's, whatever a worker says late that has lost it: who reads the topic anew, or compacted, sees the same.
+#[tokio::test]
+async fn a_former_owner_that_speaks_late_is_not_believed_and_is_spoken_over() {
+    let Bench {
+        log,
+        view,
+        _followers,
+    } = bench().await;
+    let id = TaskId::new("c", 0);
+    view.own(&id, 7);
+    view.set_task(&id, status(State::Running, "b", 1));
+    view.settled().await;
+    assert_eq!(view.tasks("c")[&0], status(State::Running, "b", 7));
+    log.append(vec![told("a", 5)]);
+    view.log().refresh().await.expect("read");
+    assert_eq!(view.tasks("c")[&0].worker_id, "b", "I4");
+    view.say_again();
+    view.settled().await;
+    let last = || {
+        log.texts()
+            .last()
+            .expect("said")
+            .1
+            .clone()
+            .expect("a status")
+    };
+    assert!(
+        last().contains(r#""worker_id":"b","generation":7"#),
+        "{}",
+        last()
+    );
+    // It is said once.
+    let written = log.keys().len();
+    view.say_again();
+    view.settled().await;
+    assert_eq!(log.keys().len(), written);
+    // A later owner is believed, and this worker is silent then.
+    log.append(vec![told("a", 8)]);
+    view.log().refresh().await.expect("read");
+    view.say_again();
+    let mut leaving = status(State::Unassigned, "b", 1);
+    leaving.version = None;
+    view.let_go(&id, leaving);
+    view.settled().await;
+    assert_eq!(view.tasks("c")[&0], status(State::Running, "a", 8));
+    assert_eq!(log.keys().len(), written + 1);
+    assert_eq!(view.log().read(|said| said.generation()), 8);
+}
+
+#[tokio::test]
+async fn what_a_task_on_its_way_out_says_is_not_heard() {
+    let bench = bench().await;
+    let (view, id) = (&bench.view, TaskId::new("c", 0));
+    view.own(&id, 7);
+    assert!(view.is_unsaid(&id));
+    view.set_task(&id, status(State::Running, "a", 1));
+    assert!(!view.is_unsaid(&id));
+    view.silence(&id);
+    view.set_task(&id, status(State::Paused, "a", 1));
+    assert_eq!(view.tasks("c")[&0].state, State::Running);
+    // Moved away and back: what was said stands under the new assignment.
+    view.own(&id, 9);
+    view.say_again();
+    view.settled().await;
+    assert_eq!(view.tasks("c")[&0], status(State::Running, "a", 9));
+    view.let_go(&id, status(State::Unassigned, "a", 1));
+    view.settled().await;
+    assert_eq!(view.tasks("c")[&0], status(State::Unassigned, "a", 9));
 }
 
 #[test]

@@ -251,11 +251,10 @@ async fn a_finished_source_shows_it() {
     bench.create("e", &[CLASS, TOPIC, ("shares", "1")]).await;
     bench.shows("e", "PAUSED [PAUSED]").await;
     let status = bench.control.status("e").expect("a status");
-    let finished = Some(serde_json::json!({ "finished": true }));
-    assert_eq!(
-        (&status.connector.x, &status.tasks[0].x),
-        (&finished, &finished)
-    );
+    let finished = serde_json::json!({ "finished": true });
+    assert_eq!(status.tasks[0].x, Some(finished));
+    let connector = status.connector.x.expect("x");
+    assert_eq!(connector["finished"], serde_json::json!(true));
     assert_eq!(bench.bus.0.records("t").len(), 3);
     bench.control.restart_task("e", 0).await.expect("restarted");
     bench.has_opened("e-0", 2).await;
@@ -341,42 +340,47 @@ async fn a_view_whose_reader_breaks_keeps_its_value() {
     bench.worker.shutdown().await;
 }
 
+/// RUNNING means progressing: a call that does not return is shown, then given up, and the task gets another life (I6, I7).
 #[tokio::test]
-async fn a_worker_out_of_its_group_moves_nothing() {
-    let bench = Bench::new().await;
-    bench.create("a", &[CLASS, TOPIC]).await;
-    bench.shows("a", "RUNNING [RUNNING]").await;
-    bench.group.change(|view| {
-        view.members.clear();
-        view.leader = None;
-    });
-    bench.shows("a", "RUNNING [PAUSED]").await;
-    bench.create("b", &[CLASS, TOPIC]).await;
-    // It comes back under another incarnation: its tasks are its own still, and go on where they are.
-    bench.group.change(|view| {
-        view.me.incarnation = "2".to_owned();
-        view.members = vec![view.me.clone()];
-        view.leader = Some(view.me.clone());
-        view.generation += 1;
-    });
-    bench.shows("a", "RUNNING [RUNNING]").await;
-    bench.shows("b", "RUNNING [RUNNING]").await;
-    assert_eq!(bench.probe.opens("a-0"), 1);
-    // Others have taken over meanwhile: what is theirs is closed here.
-    bench.group.change(|view| {
-        let other = crate::ports::Member {
-            worker_id: "w:2".to_owned(),
-            incarnation: "1".to_owned(),
-        };
-        view.members.push(other.clone());
-        view.leader = Some(other);
-        view.generation += 1;
-    });
-    eventually(
-        "one of two is closed",
-        || bench.probe.open_now().len() == 1,
-        || format!("{:?}", bench.probe.open_now()),
+async fn a_call_that_does_not_return_is_shown_and_given_up() {
+    let settings = WorkerSettings {
+        stall_timeout: Duration::from_millis(300),
+        retry_timeout: Duration::from_millis(2000),
+        ..settings()
+    };
+    let logs = (MemoryLog::new(), MemoryLog::new(), MemoryLog::new());
+    let bench = Bench::told(
+        settings,
+        logs.0,
+        logs.1,
+        logs.2,
+        SharedMemoryBus::default(),
+        Arc::default(),
     )
     .await;
+    bench.create("a", &[CLASS, TOPIC, ("count", "never")]).await;
+    bench.create("ok", &[CLASS, TOPIC]).await;
+    let progress = |name: &str| {
+        let status = bench.control.task_status(name, 0).ok()?;
+        Some(status.x?["progress"].clone())
+    };
+    let stalled = || progress("a").is_some_and(|shown| shown["stalled"] == true);
+    eventually("it is stalled", stalled, || format!("{:?}", progress("a"))).await;
+    let shown = progress("a").expect("it still runs");
+    assert_eq!(
+        (&shown["blocked_on"], &shown["progressing"]),
+        (&"poll".into(), &false.into())
+    );
+    assert_eq!(progress("ok").expect("it runs")["stalled"], false);
+    bench.has_opened("a-0", 2).await;
+    let status = bench.status.texts();
+    let said = status.iter().filter_map(|(_, text)| text.as_deref());
+    let mut said = said.filter(|text| text.contains("poll did not return within"));
+    let said = said.next().expect("the reason is in the status");
+    assert!(
+        said.contains("RESTARTING") && said.contains("transient"),
+        "{said}"
+    );
+    assert_eq!(bench.probe.opens("ok-0"), 1);
     bench.worker.shutdown().await;
 }

@@ -24,6 +24,9 @@ use std::{
 pub(super) struct Probe {
     opens: Mutex<BTreeMap<String, usize>>,
     open_now: Mutex<Vec<String>>,
+    twice: std::sync::atomic::AtomicBool,
+    /// The most that were open of one task at the same time: 2 while a sink moves.
+    most: Mutex<BTreeMap<String, usize>>,
     taken: Mutex<Vec<Bytes>>,
     /// How many tasks a source plans that is told to look here.
     pub(super) shares: Mutex<usize>,
@@ -35,6 +38,8 @@ pub(super) struct Probe {
     pub(super) closed: Mutex<usize>,
     /// What the next polls say, then they go on.
     pub(super) trouble: Mutex<Vec<Error>>,
+    /// So many records more than its config says has each source.
+    pub(super) more: std::sync::atomic::AtomicU64,
     pub(super) replan: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
@@ -56,7 +61,16 @@ impl Probe {
     pub(super) fn taken(&self) -> Vec<Bytes> {
         self.taken.lock().expect("no panic").clone()
     }
-    fn opened(self: &Arc<Self>, task: String) -> Open {
+    /// From now on a source may be open twice: a worker that is out of its group keeps it, paused, while another has it.
+    pub(super) fn allow_twice(&self) {
+        self.twice.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+    /// How often a task was open at the same time.
+    pub(super) fn most(&self, task: &str) -> usize {
+        let most = self.most.lock().expect("no panic");
+        most.get(task).copied().unwrap_or(0)
+    }
+    fn opened(self: &Arc<Self>, task: String, sink: bool) -> Open {
         *self
             .opens
             .lock()
@@ -64,10 +78,18 @@ impl Probe {
             .entry(task.clone())
             .or_default() += 1;
         let mut open = self.open_now.lock().expect("no panic");
-        // I4: a task is not opened again before its former life is over.
-        assert!(!open.contains(&task), "{task} is open twice");
+        // I4: a task is not opened again before its former life is over; a sink that moves joins first.
+        let twice = self.twice.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(
+            sink || twice || !open.contains(&task),
+            "{task} is open twice"
+        );
         open.push(task.clone());
+        let now = open.iter().filter(|open| **open == task).count();
         drop(open);
+        let mut most = self.most.lock().expect("no panic");
+        let most = most.entry(task.clone()).or_default();
+        *most = now.max(*most);
         Open {
             probe: Arc::clone(self),
             task,
@@ -83,11 +105,10 @@ struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.probe
-            .open_now
-            .lock()
-            .expect("no panic")
-            .retain(|task| *task != self.task);
+        let mut open = self.probe.open_now.lock().expect("no panic");
+        if let Some(at) = open.iter().position(|task| *task == self.task) {
+            open.remove(at);
+        }
     }
 }
 
@@ -145,7 +166,7 @@ fn definition(required: &str) -> Definition {
     };
     definition
         .keys
-        .extend(["count", "fail.at", "shares", "share"].map(Key::new));
+        .extend(["count", "fail.at", "shares", "share", "guarantee"].map(Key::new));
     definition
 }
 
@@ -176,11 +197,13 @@ impl DynSourceConnector for FakeSource {
     fn definition(&self) -> Definition {
         definition("topic")
     }
-    fn guarantee(&self, _: &Flat) -> Result<Guarantee> {
-        Ok(Guarantee {
-            level: Level::AtLeastOnce,
-            method: "a fake",
-        })
+    fn guarantee(&self, config: &Flat) -> Result<Guarantee> {
+        let level = match config.get("guarantee").map(String::as_str) {
+            Some("exactly") => Level::ExactlyOnce,
+            _ => Level::AtLeastOnce,
+        };
+        let method = "a fake";
+        Ok(Guarantee { level, method })
     }
     fn check<'a>(&'a self, config: &'a Flat) -> Boxed<'a, Vec<Finding>> {
         let bad = config
@@ -213,7 +236,9 @@ impl DynSourceConnector for FakeSource {
         cx: SourceContext,
     ) -> Boxed<'a, Result<Box<dyn DynSource>>> {
         Box::pin(async move {
-            let open = self.0.opened(format!("{}-{}", cx.connector, cx.task));
+            let open = self
+                .0
+                .opened(format!("{}-{}", cx.connector, cx.task), false);
             fail(config, "open")?;
             if config.get("count").is_some_and(|count| count == "hang") {
                 std::future::pending::<()>().await;
@@ -258,10 +283,22 @@ impl DynSource for FakeSourceTask {
             {
                 drop(self.open.probe.gate.lock().expect("no panic"));
             }
+            if self
+                .config
+                .get("count")
+                .is_some_and(|count| count == "never")
+            {
+                std::future::pending::<()>().await;
+            }
             if let Some(error) = self.open.probe.trouble.lock().expect("no panic").pop() {
                 return Err(error);
             }
-            if self.next >= self.count {
+            let more = self
+                .open
+                .probe
+                .more
+                .load(std::sync::atomic::Ordering::SeqCst);
+            if self.next >= self.count + more {
                 if self
                     .config
                     .get("shares")
@@ -326,7 +363,7 @@ impl DynSinkConnector for FakeSink {
         cx: SinkContext,
     ) -> Boxed<'a, Result<Box<dyn DynSink>>> {
         Box::pin(async move {
-            let open = self.0.opened(format!("{}-{}", cx.connector, cx.task));
+            let open = self.0.opened(format!("{}-{}", cx.connector, cx.task), true);
             fail(config, "open")?;
             Ok(Box::new(FakeSinkTask {
                 open,

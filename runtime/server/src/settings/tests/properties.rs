@@ -103,6 +103,7 @@ plugin.path=/opt/plugins
 #[test]
 fn no_key_of_kafka_is_unknown() {
     let effect = "client.dns.lookup=use_all_dns_ips
+inter.worker.key.ttl.ms=3600000
 client.id=c
 connections.max.idle.ms=540000
 metadata.max.age.ms=300000
@@ -118,6 +119,7 @@ send.buffer.bytes=131072
 socket.connection.setup.timeout.ms=10000
 socket.connection.setup.timeout.max.ms=30000
 security.protocol=PLAINTEXT
+scheduled.rebalance.max.delay.ms=300000
 session.timeout.ms=10000
 task.shutdown.graceful.timeout.ms=5000
 topic.creation.enable=true
@@ -140,7 +142,6 @@ connect.protocol=sessioned
 heartbeat.interval.ms=3000
 inter.worker.key.generation.algorithm=HmacSHA256
 inter.worker.key.size=
-inter.worker.key.ttl.ms=3600000
 inter.worker.signature.algorithm=HmacSHA256
 inter.worker.verification.algorithms=HmacSHA256
 metric.reporters=
@@ -153,13 +154,13 @@ rebalance.timeout.ms=60000
 response.http.headers.config=
 rest.host.name=h
 rest.port=8085
-scheduled.rebalance.max.delay.ms=300000
 worker.sync.timeout.ms=3000
 worker.unsync.backoff.ms=300000
 ";
     let (worker, notes) = read(&format!("{DISTRIBUTED}{effect}"));
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert_eq!(worker.session_timeout(), Duration::from_secs(10));
+    assert_eq!(worker.rebalance_delay(), Duration::from_secs(300));
     let (_, notes) = read(idle);
     assert_eq!(notes.len(), idle.lines().count(), "{notes:#?}");
     assert!(

@@ -46,6 +46,15 @@ fn without_a_file_the_defaults_hold() {
     assert_eq!(worker.retry_timeout(), Duration::from_secs(300));
     assert_eq!(worker.shutdown_timeout(), Duration::from_secs(5));
     assert_eq!(worker.stall_timeout(), Duration::from_secs(60));
+    let memory = worker.memory();
+    assert!(!memory.chosen && memory.bytes >= 64 << 20, "{memory:?}");
+    let small = refused("worker: {longshore.memory.max.bytes: 16777215}\n");
+    assert!(
+        small[0].contains("longshore.memory.max.bytes") && small[0].contains("16777216"),
+        "{small:?}"
+    );
+    let chosen = read("worker: {longshore.memory.max.bytes: 16777216}\n").memory();
+    assert_eq!((chosen.bytes, chosen.chosen), (16 << 20, true));
     assert_eq!(worker.data_dir, Path::new("./longshore-data"));
     assert_eq!(worker.unknown_keys(), UnknownKeys::Refuse);
     assert_eq!(worker.unknown_keys_by_rest(), UnknownKeys::Warn);
@@ -292,12 +301,12 @@ fn keys_of_another_method_are_noted() {
 
 #[test]
 fn keys_without_effect_are_noted() {
-    let section = section("worker:\n  plugin.path: /p\n  inter.worker: {key.ttl.ms: 1}\n");
+    let section = section("worker:\n  plugin.path: /p\n  inter.worker: {key.size: 1}\n");
     let (_, notes) = WorkerSettings::read(&section).expect("accepted");
     assert_eq!(
         texts(notes),
         [
-            "f.yaml:3:18: inter.worker.key.ttl.ms: has no effect: workers do not call one another",
+            "f.yaml:3:18: inter.worker.key.size: has no effect: calls between workers are signed with keys of 32 bytes",
             "f.yaml:2:3: plugin.path: has no effect: plugins are built in",
         ]
     );

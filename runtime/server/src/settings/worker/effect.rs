@@ -1,11 +1,16 @@
 //! What a worker's settings come to: defaults that depend on other settings.
 
 use super::{
-    keys::{OverridePolicy, WorkerSettings},
+    keys::{ExactlyOnceSupport, OverridePolicy, WorkerSettings},
+    memory,
     rest_keys::RestKeys,
 };
 use crate::settings::{file::Syntax, listener::Listener};
-use longshore_engine::validate::{self, Overrides};
+use longshore_engine::{
+    budget::MemoryLimit,
+    guarantee::SourceSupport,
+    validate::{self, Overrides},
+};
 use longshore_sdk::{
     config::{Flat, UnknownKeys},
     converter::Part,
@@ -128,6 +133,18 @@ impl WorkerSettings {
             known: Some(longshore_kafka::check_overrides),
         }
     }
+    /// Which sources write exactly once.
+    pub(crate) fn source_support(&self) -> SourceSupport {
+        match (self.exactly_once, self.syntax) {
+            (Some(ExactlyOnceSupport::Enabled), _) => SourceSupport::Enabled,
+            (Some(ExactlyOnceSupport::Disabled | ExactlyOnceSupport::Preparing), _) => {
+                SourceSupport::Disabled
+            }
+            // Who wrote such a file may have given the workers no right to transactional ids.
+            (None, Some(Syntax::Properties)) => SourceSupport::Disabled,
+            (None, _) => SourceSupport::Possible,
+        }
+    }
     /// How often offsets are committed.
     pub(crate) fn offset_flush_interval(&self) -> Duration {
         let default = match self.syntax {
@@ -144,9 +161,17 @@ impl WorkerSettings {
         };
         Duration::from_millis(self.session_timeout_ms.unwrap_or(default))
     }
+    /// How long workers sign with the same key: at least as long as a former one is accepted.
+    pub(crate) fn session_key_ttl(&self) -> Duration {
+        Duration::from_millis(self.session_key_ms.max(60_000))
+    }
     /// How long a task may take to stop.
     pub(crate) fn shutdown_timeout(&self) -> Duration {
         Duration::from_millis(self.shutdown_ms)
+    }
+    /// How long the group must have stayed the same before tasks move for balance alone.
+    pub(crate) fn rebalance_delay(&self) -> Duration {
+        Duration::from_millis(self.rebalance_delay_ms)
     }
     /// How long an operation is retried that fails for a passing reason.
     pub(crate) fn retry_timeout(&self) -> Duration {
@@ -155,6 +180,13 @@ impl WorkerSettings {
     /// Without progress for this long a task that has work is shown as stalled.
     pub(crate) fn stall_timeout(&self) -> Duration {
         Duration::from_millis(self.stall_ms)
+    }
+    /// How many bytes of records the worker's tasks may hold, all together.
+    pub(crate) fn memory(&self) -> MemoryLimit {
+        MemoryLimit {
+            bytes: self.memory_bytes_max.unwrap_or_else(memory::default),
+            chosen: self.memory_bytes_max.is_some(),
+        }
     }
     /// What becomes of keys that nobody knows in configs that come by REST: warned about unless given.
     pub(crate) fn unknown_keys_by_rest(&self) -> UnknownKeys {

@@ -107,11 +107,22 @@ pub(crate) struct WorkerSettings {
     #[serde(rename = "session.timeout.ms")]
     #[schemars(range(min = 100, max = 1_800_000))]
     pub(super) session_timeout_ms: Option<u64>,
+    /// How long the workers of a group sign their calls to each other with the same key; a minute at least.
+    #[serde(rename = "inter.worker.key.ttl.ms", default = "session_key_ms")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub(super) session_key_ms: u64,
     /// How long a task may take to stop.
     #[serde(rename = "task.shutdown.graceful.timeout.ms", default = "shutdown_ms")]
     #[schemars(range(min = 0, max = 3_600_000))]
     pub(super) shutdown_ms: u64,
-    /// Whether source connectors may write exactly once: not supported yet, so `enabled` is refused.
+    /// So long the group must have stayed the same before tasks move for balance alone; those of a worker that is gone move at once.
+    #[serde(
+        rename = "scheduled.rebalance.max.delay.ms",
+        default = "rebalance_delay_ms"
+    )]
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub(super) rebalance_delay_ms: u64,
+    /// Whether source connectors write exactly once, those that can: `enabled` = they do, or fail without the rights; `disabled` and `preparing` = they do not. Unless given they do in YAML wherever the brokers let them, and do not in .properties files. The same on every worker of a group.
     #[serde(rename = "exactly.once.source.support")]
     pub(crate) exactly_once: Option<ExactlyOnceSupport>,
     /// Whether topics of source connectors are created with the connector's `topic.creation.` settings.
@@ -168,14 +179,15 @@ pub(crate) struct WorkerSettings {
     /// Which failed tasks are restarted by themselves.
     #[serde(rename = "longshore.restart.policy", default)]
     pub(crate) restart_policy: RestartPolicy,
-    /// Without progress for this long a task that has work is shown as stalled.
+    /// Without progress for this long a task that has work is shown as stalled; a call that lasts twice as long, and longer than
+    /// longshore.retry.timeout.ms, ends it, and it is opened again.
     #[serde(rename = "longshore.stall.timeout.ms", default = "stall_ms")]
     #[schemars(range(min = 1, max = 86_400_000))]
     pub(super) stall_ms: u64,
-    /// How many bytes of records the worker's tasks may hold in flight, all together; no common limit unless given.
+    /// How many bytes of records the worker's tasks may hold, all together; half of the memory that the process may use, at least 64 MiB, unless given.
     #[serde(rename = "longshore.memory.max.bytes")]
-    #[schemars(range(min = 1_048_576))]
-    pub(crate) memory_bytes_max: Option<u64>,
+    #[schemars(range(min = 16_777_216))]
+    pub(super) memory_bytes_max: Option<u64>,
 
     /// Keys without a prefix that go to every client: `security.protocol`, `sasl.*`, `ssl.*` and the like.
     #[serde(skip)]
@@ -242,8 +254,14 @@ fn offset_partitions() -> i32 {
 fn status_partitions() -> i32 {
     5
 }
+fn session_key_ms() -> u64 {
+    3_600_000
+}
 fn shutdown_ms() -> u64 {
     5000
+}
+fn rebalance_delay_ms() -> u64 {
+    60_000
 }
 fn retry_ms() -> u64 {
     300_000

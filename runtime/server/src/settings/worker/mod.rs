@@ -2,6 +2,7 @@
 
 mod effect;
 mod keys;
+mod memory;
 mod other_keys;
 mod providers;
 mod resolved;
@@ -100,13 +101,8 @@ impl WorkerSettings {
     fn idle(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.exactly_once == Some(ExactlyOnceSupport::Preparing) {
-            let problem =
-                "has no effect: sources deliver at least once, exactly-once is not supported yet";
+            let problem = "has no effect beyond disabled: there is nothing to prepare, set it to enabled on all workers";
             findings.push(Finding::new("exactly.once.source.support", problem));
-        }
-        if self.memory_bytes_max.is_some() {
-            let problem = "has no effect yet: each task has its own limit";
-            findings.push(Finding::new("longshore.memory.max.bytes", problem));
         }
         if self.override_policy != OverridePolicy::Allowlist && !self.override_allowlist.is_empty()
         {
@@ -165,15 +161,6 @@ impl WorkerSettings {
                 let problem = "expected at least 1, or -1 for the brokers' default, got 0";
                 findings.push(Finding::new(key, problem));
             }
-        }
-        if self.exactly_once == Some(ExactlyOnceSupport::Enabled) {
-            let finding = Finding::new(
-                "exactly.once.source.support",
-                "enabled is not supported yet",
-            );
-            findings.push(
-                finding.suggest("sources deliver at least once: set it to disabled, or remove it"),
-            );
         }
         findings
     }

@@ -40,7 +40,22 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "heartbeat.interval.ms",
         "it follows from session.timeout.ms",
     ),
-    ("inter.worker.", "workers do not call one another"),
+    (
+        "inter.worker.key.generation.algorithm",
+        "calls between workers are signed with HmacSHA256",
+    ),
+    (
+        "inter.worker.key.size",
+        "calls between workers are signed with keys of 32 bytes",
+    ),
+    (
+        "inter.worker.signature.algorithm",
+        "calls between workers are signed with HmacSHA256",
+    ),
+    (
+        "inter.worker.verification.algorithms",
+        "calls between workers are signed with HmacSHA256",
+    ),
     ("internal.key.converter", "internal topics have one format"),
     (
         "internal.value.converter",
@@ -72,10 +87,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "the REST API listens where listeners says",
     ),
     ("rest.port", "the REST API listens where listeners says"),
-    (
-        "scheduled.rebalance.max.delay.ms",
-        "tasks of a lost worker move at once",
-    ),
     (
         "worker.sync.timeout.ms",
         "workers keep in step through topics of their own",
