@@ -1,10 +1,13 @@
-//! Workloads of the release binary beside Kafka Connect, on one Apache Kafka, in turns. `cargo xtask bench` runs this.
+//! Workloads of the release binary beside Kafka Connect, on one Apache Kafka, in turns, and a cluster in trouble. `cargo xtask bench` runs this.
 //!
 //! The figure is CPU time of the worker process per record, because wall time on shared cores is noise; the broker's CPU time stands
 //! beside it, so that moving work there cannot look like a win. Output that differs voids a figure. A bench is no test: it fails only
-//! when a figure is void.
+//! when a figure is void; `failover` fails when a goal is missed, too.
 
 mod cells;
+mod density;
+mod exactly_once;
+mod failover;
 mod footprint;
 mod meter;
 mod report;
@@ -26,7 +29,8 @@ use transfer::Stage;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Cli {
-    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), W5 (Kafka to Postgres), W5s (Postgres to Kafka), start, idle.
+    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), W5 (Kafka to Postgres), W5s (Postgres to Kafka), W9 (what exactly-once costs), W11 (idle
+    /// connectors), start, idle, failover (a cluster of three workers).
     #[arg(required = true)]
     workloads: Vec<String>,
     /// Longshore alone.
@@ -41,9 +45,13 @@ struct Cli {
     /// Counted rounds, after some that only warm up; the best one is reported.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+    #[command(flatten)]
+    failover: failover::Options,
 }
 
-const WORKLOADS: [&str; 7] = ["W1", "W2", "W2b", "W5", "W5s", "start", "idle"];
+const WORKLOADS: [&str; 10] = [
+    "W1", "W2", "W2b", "W5", "W5s", "W9", "W11", "start", "idle", "failover",
+];
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
@@ -53,6 +61,12 @@ fn main() -> Result<()> {
         }
     }
     let asked = |name: &str| cli.workloads.iter().any(|workload| workload == name);
+    if asked("failover") {
+        failover::run(&cli.failover)?;
+        if cli.workloads.iter().all(|workload| workload == "failover") {
+            return Ok(());
+        }
+    }
     // The broker's cleaners, quick in tests, would disturb a measurement.
     let quiet = [
         ("log.retention.check.interval.ms", "300000"),
@@ -76,6 +90,12 @@ fn main() -> Result<()> {
     }
     if asked("idle") {
         footprint::idle(&kafka.bootstrap(), !cli.no_peer)?;
+    }
+    if asked("W9") {
+        exactly_once::run(&kafka, cli.records, cli.rounds, !cli.no_peer)?;
+    }
+    if asked("W11") {
+        density::run(&kafka.bootstrap(), !cli.no_peer)?;
     }
     let data = Data::prepare(
         &kafka.bootstrap(),

@@ -157,6 +157,16 @@ pub(crate) fn memory_mb(pid: u32, file: &str, key: &str) -> Result<f64> {
     Ok(kb * 1024.0 / 1e6)
 }
 
+/// How many threads and open files a process has.
+pub(crate) fn threads_and_files(pid: u32) -> Result<(f64, f64)> {
+    let count = |what: &str| -> Result<f64> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/{what}"))
+            .with_context(|| format!("process {pid} is gone"))?;
+        Ok(entries.count() as f64)
+    };
+    Ok((count("task")?, count("fd")?))
+}
+
 pub(crate) fn load() -> Result<String> {
     Ok(std::fs::read_to_string("/proc/loadavg")?
         .split(' ')

@@ -35,11 +35,16 @@ pub(crate) struct Longshore {
 impl Longshore {
     /// Starts `longshore worker` in a fresh folder against `bootstrap`.
     pub(crate) fn fresh(bootstrap: &str) -> Result<Self> {
+        Self::fresh_with(bootstrap, &[])
+    }
+
+    /// The same with further worker keys.
+    pub(crate) fn fresh_with(bootstrap: &str, more: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("longshore-bench-")
             .tempdir()?;
         let group = format!("bench-{}", free_port()?);
-        let mut longshore = Self::launch(dir.path(), bootstrap, &group)?;
+        let mut longshore = Self::launch_with(dir.path(), bootstrap, &group, more)?;
         longshore._dir = Some(dir);
         longshore.ready("/health", Instant::now())?;
         Ok(longshore)
@@ -47,6 +52,15 @@ impl Longshore {
 
     /// Starts `longshore worker` in `dir` and does not wait. `bootstrap` = `embedded` brings its own broker.
     pub(crate) fn launch(dir: &Path, bootstrap: &str, group: &str) -> Result<Self> {
+        Self::launch_with(dir, bootstrap, group, &[])
+    }
+
+    fn launch_with(
+        dir: &Path,
+        bootstrap: &str,
+        group: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Self> {
         let binary = std::env::var_os("LONGSHORE_BIN")
             .context("LONGSHORE_BIN names no binary; cargo xtask bench sets it")?;
         let port = free_port()?;
@@ -58,6 +72,9 @@ impl Longshore {
                 "  longshore.broker.listen: 127.0.0.1:{}\n",
                 free_port()?
             ));
+        }
+        for (key, value) in more {
+            yaml.push_str(&format!("  {key}: {value}\n"));
         }
         std::fs::write(dir.join("worker.yaml"), yaml)?;
         let mut command = command(binary, ["worker", "worker.yaml"]);
@@ -107,7 +124,12 @@ impl Longshore {
 
 impl System {
     pub(crate) fn longshore(bootstrap: &str) -> Result<Self> {
-        let process = Longshore::fresh(bootstrap)?;
+        Self::longshore_with(bootstrap, &[])
+    }
+
+    /// The same with further worker keys.
+    pub(crate) fn longshore_with(bootstrap: &str, more: &[(&str, &str)]) -> Result<Self> {
+        let process = Longshore::fresh_with(bootstrap, more)?;
         Ok(Self {
             name: "longshore",
             pid: process.pid(),
@@ -118,7 +140,18 @@ impl System {
 
     /// A Connect worker with Apache's own connectors, and those of the folder `plugins`.
     pub(crate) fn connect(bootstrap: &str, plugins: Option<&PathBuf>) -> Result<Self> {
+        Self::connect_with(bootstrap, plugins, &[])
+    }
+
+    /// The same with further worker keys.
+    pub(crate) fn connect_with(
+        bootstrap: &str,
+        plugins: Option<&PathBuf>,
+        more: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut options = ConnectOptions::default();
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        options.settings.extend(more.iter().map(own));
         options
             .settings
             .extend(plugins.map(|folder| ("plugin.path".to_owned(), folder.display().to_string())));
@@ -140,6 +173,37 @@ impl System {
         let body = json!({ "name": name, "config": config, "initial_state": "STOPPED" });
         self.call("POST", "/connectors", Some(&body))?;
         self.wait(name, |state, _| state == "STOPPED")
+    }
+
+    /// Creates a connector that runs at once.
+    pub(crate) fn create(&self, name: &str, config: &Value) -> Result<()> {
+        let body = json!({ "name": name, "config": config });
+        self.call("POST", "/connectors", Some(&body))
+    }
+
+    /// Waits until there are `count` connectors, with at least one task each, and all run.
+    pub(crate) fn all_running(&self, count: usize) -> Result<()> {
+        let mut running = 0;
+        let reached = wait_until(Duration::from_secs(120), || {
+            let all = http(self.port, "GET", "/connectors?expand=status", None)?.json()?;
+            let runs = |connector: &&Value| {
+                let tasks = connector["status"]["tasks"].as_array();
+                let tasks = tasks.map_or(&[][..], Vec::as_slice);
+                !tasks.is_empty() && tasks.iter().all(|task| task["state"] == "RUNNING")
+            };
+            let all = all
+                .as_object()
+                .context("GET /connectors answers no object")?;
+            running = all.values().filter(runs).count();
+            Ok(running >= count)
+        })?;
+        ensure!(
+            reached,
+            "{running} of {count} connectors run on {}\n{}",
+            self.name,
+            self.log_tail()
+        );
+        Ok(())
     }
 
     /// Lets it run; work begins.

@@ -122,6 +122,43 @@ impl Topics {
         }
     }
 
+    /// Waits until a topic of one partition holds `records` committed records; the last one is the one that `is_last` knows by key and value.
+    /// The end offset does not tell, because the marks of transactions count in it. False: not within `limit`.
+    pub(crate) fn arrived(
+        &self,
+        name: &str,
+        records: u64,
+        limit: Duration,
+        is_last: impl Fn(Option<&[u8]>, &[u8]) -> bool,
+    ) -> Result<bool> {
+        let start = Instant::now();
+        while self.end(name)? < records {
+            if start.elapsed() > limit {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", "bench-tail")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .create()?;
+        let mut list = TopicPartitionList::new();
+        // Without any mark the last one has this offset, with marks a greater one.
+        list.add_partition_offset(name, 0, Offset::Offset(i64::try_from(records)? - 1))?;
+        consumer.assign(&list)?;
+        while start.elapsed() < limit {
+            if let Some(message) = consumer.poll(Duration::from_millis(20)) {
+                let message = message?;
+                if is_last(message.key(), message.payload().unwrap_or_default()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Watches what a consumer group commits for the one partition of a topic.
     pub(crate) fn group(&self, group: &str, topic: &str) -> Result<Group> {
         let asked = ClientConfig::new()

@@ -21,7 +21,7 @@ use crate::topics::{Content, Topics};
 const ROUND_MAX: Duration = Duration::from_secs(300);
 
 /// What a JVM moves before a round of it counts.
-const WARM_RECORDS: u64 = 2_000_000;
+pub(crate) const WARM_RECORDS: u64 = 2_000_000;
 
 /// The rounds of one system.
 pub(crate) struct Rounds {
@@ -264,7 +264,7 @@ fn equal(
 }
 
 /// The number of a topic's records, and the hash of their values with a line end after each.
-fn hash_of_values(topics: &Topics, topic: &str) -> Result<(u64, u64)> {
+pub(crate) fn hash_of_values(topics: &Topics, topic: &str) -> Result<(u64, u64)> {
     let mut hash = std::hash::DefaultHasher::new();
     let records = topics.read(topic, |_, value| {
         hash.write(value);
@@ -273,7 +273,7 @@ fn hash_of_values(topics: &Topics, topic: &str) -> Result<(u64, u64)> {
     Ok((records, hash.finish()))
 }
 
-fn hash_of(path: &Path) -> Result<u64> {
+pub(crate) fn hash_of(path: &Path) -> Result<u64> {
     let mut hash = std::hash::DefaultHasher::new();
     let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
     loop {

@@ -1,16 +1,18 @@
-//! Seeded simulation of the task loops: memory ports, a paused clock, several lives per seed, and an oracle that checks the invariants I1..I5.
+//! Seeded simulation: memory ports, a paused clock, and an oracle that checks the invariants I1..I5.
 //!
-//! `cargo test -p longshore-cluster-tests` runs [`seeds::SEEDS`] seeds of each world; `LONGSHORE_SEEDS=n` runs another number of them, and
-//! `LONGSHORE_SEED=n` exactly that one. With `--features mutants` and `LONGSHORE_MUTANT=<name>` the same command must fail, for every
-//! name in [`MUTANTS`].
+//! Three worlds: [`source`] and [`sink`] are single task loops through several lives; [`cluster`] is whole workers of one group.
+//! `cargo xtask simulate` runs them with optimisation; `LONGSHORE_SEEDS=n` runs another number of seeds of each world, and `LONGSHORE_SEED=n`
+//! exactly that one. With `--features mutants` and `LONGSHORE_MUTANT=<name>` the same suite must fail, for every name in [`MUTANTS`].
 
+pub mod cluster;
 pub mod rules;
 pub mod seeds;
 pub mod sink;
 pub mod source;
 
-/// The bugs that can be planted (the engine's `mutant!`), each with the test that must catch it.
-pub const MUTANTS: [(&str, &str); 12] = [
+/// The bugs that can be planted in the engine (its `mutant!`), each with the world that must catch it. The engine's own tests catch
+/// `init-without-check`, `ambiguous-commit-retried`, `resume-without-reread`, `store-after-loss` and `secrets-are-shown`, too or alone.
+pub const MUTANTS: [(&str, &str); 17] = [
     ("source-commit-before-store", "source"),
     ("receipt-dropped", "source"),
     ("ledger-out-of-order", "source"),
@@ -23,4 +25,9 @@ pub const MUTANTS: [(&str, &str); 12] = [
     ("flush-error-ignored", "sink"),
     ("lost-kept", "sink"),
     ("offset-off-by-one", "sink"),
+    ("stale-end", "cluster"),
+    ("leader-ignores-fencing", "cluster"),
+    ("restart-without-lanes", "cluster"),
+    ("unowned-commit", "cluster"),
+    ("refused-forgotten", "cluster"),
 ];

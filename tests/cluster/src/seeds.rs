@@ -7,9 +7,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-/// How many seeds of each world a plain test run takes.
-pub const SEEDS: u64 = 1_200;
-
 /// What a simulation covered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
@@ -27,8 +24,12 @@ pub struct Tally {
     pub offsets: u64,
     /// Faults that struck, kills included.
     pub faults: u64,
-    /// Rebalances and evictions.
+    /// Rebalances and evictions; tasks that went to another worker.
     pub moves: u64,
+    /// How often another worker led.
+    pub leaders: u64,
+    /// Acknowledged requests of users.
+    pub writes: u64,
 }
 
 impl AddAssign for Tally {
@@ -41,6 +42,8 @@ impl AddAssign for Tally {
         self.offsets += other.offsets;
         self.faults += other.faults;
         self.moves += other.moves;
+        self.leaders += other.leaders;
+        self.writes += other.writes;
     }
 }
 
@@ -55,16 +58,26 @@ impl fmt::Display for Tally {
             offsets,
             faults,
             moves,
+            leaders,
+            writes,
         } = self;
         write!(
             f,
             "{seeds} seeds, {lives} lives, {opened} tasks opened, {records} records checked, {duplicates} duplicates, {offsets} offsets checked, {faults} faults, {moves} moves"
-        )
+        )?;
+        if *writes > 0 {
+            write!(
+                f,
+                ", {leaders} leader changes, {writes} writes acknowledged"
+            )?;
+        }
+        Ok(())
     }
 }
 
 /// Runs this part's share of the seeds. A failure names its seed; a run without records, offsets or faults fails as well: its green would mean nothing.
-pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
+/// `LONGSHORE_SEEDS` says another number of them than `seeds`, `LONGSHORE_SEED` the only one.
+pub fn run(world: &str, part: u64, parts: u64, seeds: u64, simulate: fn(u64) -> Tally) {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
@@ -73,7 +86,7 @@ pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
     let seeds: Vec<u64> = match number("LONGSHORE_SEED") {
         Some(seed) if part == 0 => vec![seed],
         Some(_) => return,
-        None => (0..number("LONGSHORE_SEEDS").unwrap_or(SEEDS))
+        None => (0..number("LONGSHORE_SEEDS").unwrap_or(seeds))
             .filter(|seed| seed % parts == part)
             .collect(),
     };
@@ -84,7 +97,7 @@ pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
             Ok(tally) => total += tally,
             Err(panic) => {
                 eprintln!(
-                    "{world}: seed {seed} failed; replay it with LONGSHORE_SEED={seed} cargo test -p longshore-cluster-tests {world}"
+                    "{world}: seed {seed} failed; replay it with cargo xtask simulate {world} --seed {seed}"
                 );
                 resume_unwind(panic);
             }
@@ -100,4 +113,9 @@ pub fn run(world: &str, part: u64, parts: u64, simulate: fn(u64) -> Tally) {
         "{world}: nothing was checked"
     );
     assert!(alone || total.faults > 0, "{world}: no fault struck");
+    let still = total.writes > 0 && (total.moves == 0 || total.leaders == 0);
+    assert!(
+        alone || !still,
+        "{world}: no task moved, or nobody else ever led"
+    );
 }

@@ -5,6 +5,7 @@ mod target;
 
 use crate::{rules::chain, seeds::Tally};
 use longshore_engine::{
+    budget::Credit,
     metrics::TaskMeters,
     ports::{Bus, ConsumerSpec, ProducerSpec, Subscription},
     task::{
@@ -30,6 +31,9 @@ pub(crate) const TOPIC: &str = "in";
 pub(crate) const QUEUE: &str = "dlq";
 pub(crate) const GROUP: &str = "connect-sim";
 const MEMBERS: u32 = 2;
+
+/// How many seeds a test run takes.
+pub const SEEDS: u64 = 1_200;
 
 /// What stays the same through all lives of a seed.
 struct Plan {
@@ -300,6 +304,7 @@ impl Opener {
             group: GROUP.to_owned(),
             subscription: Subscription::Topics(vec![TOPIC.to_owned()]),
             overrides: std::collections::BTreeMap::new(),
+            buffer_bytes: None,
         };
         SinkTask {
             class: "sim".into(),
@@ -316,6 +321,7 @@ impl Opener {
             meters: TaskMeters::detached(&id, Direction::Sink),
             progress: Progress::new(),
             topics: Arc::new(Unobserved),
+            credit: Credit::unlimited(),
             pace,
             stop,
             seed,

@@ -5,6 +5,7 @@ mod upstream;
 
 use crate::{rules::chain, seeds::Tally};
 use longshore_engine::{
+    budget::Credit,
     metrics::TaskMeters,
     ports::{Bus, ProducerSpec},
     task::{
@@ -29,6 +30,9 @@ pub(crate) const LANES: u64 = 3;
 /// Records of each lane.
 pub(crate) const EACH: u64 = 70;
 pub(crate) const TOPIC: &str = "out";
+
+/// How many seeds a test run takes.
+pub const SEEDS: u64 = 1_200;
 
 /// What stays the same through all lives of a seed.
 struct Plan {
@@ -140,6 +144,7 @@ fn settings(rng: &mut StdRng) -> TaskSettings {
         poll_wait: Duration::from_millis(rng.random_range(5..100)),
         retry_timeout: Duration::from_secs(20),
         grace: Duration::from_secs(2),
+        transactions: None,
         errors: ErrorPolicy {
             tolerance_all: true,
             retry_timeout,
@@ -234,6 +239,7 @@ async fn open(
         meters: TaskMeters::detached(&id, Direction::Source),
         progress: Progress::new(),
         topics: Arc::new(Unobserved),
+        credit: Credit::unlimited(),
         pace: pace.subscribe(),
         stop: stop.clone(),
         seed: rng.random(),

@@ -8,7 +8,7 @@ use longshore_kit::servers::wait_until;
 
 use crate::ids::Ids;
 use crate::topic::ids_of_topic;
-use crate::worker::{Home, Worker};
+use crate::{Home, Worker};
 
 /// What topic and file hold once everything has arrived.
 pub(crate) struct Drained {

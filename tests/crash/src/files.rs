@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::worker::Home;
+use crate::Home;
 
 /// What is asked for.
 #[derive(Clone, Debug)]

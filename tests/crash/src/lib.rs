@@ -4,13 +4,24 @@
 //! faults hit than were asked for. `cargo xtask prove` runs the long versions, the tests of this crate run small ones of the same code.
 
 pub mod binary;
+mod broker;
+pub mod cluster;
 mod drain;
+pub mod exactly_once;
 pub mod files;
+mod fleet;
+mod home;
 pub mod ids;
+pub mod outages;
 pub mod points;
 pub mod postgres;
 pub mod quickstart;
 mod topic;
+mod transfer;
 mod worker;
+pub mod zombies;
 
-pub use worker::{Home, Worker};
+pub use broker::Broker;
+pub use fleet::Fleet;
+pub use home::Home;
+pub use worker::Worker;

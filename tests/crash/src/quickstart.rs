@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use crate::drain::drain;
 use crate::ids::Ids;
 use crate::topic::ids_of_topic;
-use crate::worker::{Home, Worker};
+use crate::{Home, Worker};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

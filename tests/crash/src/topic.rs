@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::ids::Ids;
@@ -27,6 +27,26 @@ pub(crate) fn each_value(
     bootstrap: &str,
     topic: &str,
     mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    each_record(bootstrap, topic, |_, value| take(value))
+}
+
+/// The same with the partition before the value; a partition's records come in their order.
+pub(crate) fn each_record(
+    bootstrap: &str,
+    topic: &str,
+    mut take: impl FnMut(i32, &[u8]) -> Result<()>,
+) -> Result<()> {
+    each_message(bootstrap, topic, |message| {
+        take(message.partition(), message.payload().unwrap_or_default())
+    })
+}
+
+/// The same as the client gives it.
+pub(crate) fn each_message(
+    bootstrap: &str,
+    topic: &str,
+    mut take: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
 ) -> Result<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -52,7 +72,7 @@ pub(crate) fn each_value(
     while ended < partitions.len() {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
-                take(message.payload().unwrap_or_default())?;
+                take(&message)?;
                 heard = Instant::now();
             }
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,

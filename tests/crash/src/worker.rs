@@ -1,150 +1,22 @@
-//! A home folder of the binary, and a run of it there.
+//! A run of the binary: waited for, asked by REST, frozen, killed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use longshore_kit::servers::{Leashed, Signal, command, free_port, http, http_status, wait_until};
+use longshore_kit::servers::{Answer, Leashed, Signal, http, http_status, wait_until};
 use serde_json::Value;
-use tempfile::TempDir;
-
-use crate::binary::binary;
 
 /// A worker that answers nothing for this long is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder with settings and data, which outlives the processes that work in it.
-#[derive(Debug)]
-pub struct Home {
-    dir: TempDir,
-    rest: u16,
-    broker: u16,
-    outside: Option<String>,
-    group: String,
-}
-
-impl Home {
-    /// A fresh folder with a `worker.yaml`: free ports, the embedded broker, or the one that KAFKA_BOOTSTRAP names.
-    pub fn new(name: &str) -> Result<Self> {
-        Self::with_keys(name, &[])
-    }
-
-    /// The same with further worker keys.
-    pub fn with_keys(name: &str, more: &[(&str, &str)]) -> Result<Self> {
-        let outside = std::env::var("KAFKA_BOOTSTRAP").ok();
-        Self::with(name, outside.filter(|outside| !outside.is_empty()), more)
-    }
-
-    /// The same on the broker `outside`; `None` = embedded, whatever KAFKA_BOOTSTRAP says.
-    pub fn with(name: &str, outside: Option<String>, more: &[(&str, &str)]) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("longshore-crash-")
-            .tempdir()?;
-        let group = format!(
-            "{name}-{}",
-            dir.path()
-                .file_name()
-                .and_then(|n| n.to_str())
-                .and_then(|n| n.rsplit('-').next())
-                .unwrap_or("x")
-                .to_lowercase()
-        );
-        let home = Self {
-            dir,
-            rest: free_port()?,
-            broker: free_port()?,
-            outside,
-            group,
-        };
-        let mut text = format!(
-            "worker:\n  listeners: http://127.0.0.1:{}\n  group.id: {}\n",
-            home.rest, home.group
-        );
-        match &home.outside {
-            // An outside broker notices a killed member by its session alone.
-            Some(outside) => text.push_str(&format!(
-                "  bootstrap.servers: {outside}\n  session.timeout.ms: 500\n  consumer.session.timeout.ms: 1000\n"
-            )),
-            None => text.push_str(&format!("  bootstrap.servers: embedded\n  longshore.broker.listen: 127.0.0.1:{}\n", home.broker)),
-        }
-        for (key, value) in more {
-            text.push_str(&format!("  {key}: {value}\n"));
-        }
-        home.write("worker.yaml", &text)?;
-        Ok(home)
-    }
-
-    /// The folder: the working directory of every process started here.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// A name that nobody else uses on a broker that tests share.
-    pub fn unique(&self, name: &str) -> String {
-        if self.outside.is_some() {
-            format!("{name}-{}", self.group)
-        } else {
-            name.to_owned()
-        }
-    }
-
-    /// Writes a file into the folder.
-    pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        std::fs::write(self.path().join(name), text).with_context(|| format!("cannot write {name}"))
-    }
-
-    /// `host:port` of the broker, while it runs.
-    pub fn bootstrap(&self) -> String {
-        self.outside
-            .clone()
-            .unwrap_or_else(|| format!("127.0.0.1:{}", self.broker))
-    }
-
-    /// Where the REST API of a worker of this home is.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.rest)
-    }
-
-    /// Whether the broker is one that outlives this folder.
-    pub fn is_outside(&self) -> bool {
-        self.outside.is_some()
-    }
-
-    /// In words, for reports.
-    pub fn broker_name(&self) -> &'static str {
-        if self.outside.is_some() {
-            "outside broker (KAFKA_BOOTSTRAP)"
-        } else {
-            "embedded broker"
-        }
-    }
-
-    /// Starts `longshore ARGS` here; `crash_at` is what LONGSHORE_CRASH_AT says.
-    pub fn start(&self, args: &[&str], crash_at: Option<&str>) -> Result<Worker> {
-        let mut longshore = command(binary()?, args);
-        longshore
-            .current_dir(self.path())
-            .env_remove("LONGSHORE_CRASH_AT")
-            .env("LONGSHORE_LOG_FORMAT", "text");
-        if let Some(at) = crash_at {
-            longshore.env("LONGSHORE_CRASH_AT", at);
-        }
-        let process = Leashed::spawn(longshore, &self.path().join("longshore.log"))?;
-        Ok(Worker {
-            process,
-            rest: self.rest,
-            started: Instant::now(),
-        })
-    }
-}
-
 /// A running `longshore`; it is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Worker {
-    process: Leashed,
-    rest: u16,
-    started: Instant,
+    pub(crate) process: Leashed,
+    pub(crate) rest: u16,
+    pub(crate) started: Instant,
 }
 
 impl Worker {
@@ -229,6 +101,26 @@ impl Worker {
     /// SIGCONT: it goes on as if no time had passed.
     pub fn thaw(&mut self) -> Result<()> {
         self.process.signal(Signal::Continue)
+    }
+
+    /// Whether it stands still, frozen by us or by itself at a named point.
+    pub fn is_frozen(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.pid()));
+        // The state stands behind the name, which is in brackets.
+        stat.is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
+    /// What it answers to a REST call, whatever the status. Errors: it cannot be reached.
+    pub fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+        http(self.rest, method, path, body)
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.exited()
     }
 
     /// SIGTERM, and an end in order: within a minute, with exit code 0.

@@ -3,6 +3,7 @@
 pub mod behaviour;
 pub mod faults;
 pub mod memory;
+#[cfg(feature = "servers")]
 pub mod servers;
 
 /// The engine's ports, for the tests of connectors that bring a client of their own.

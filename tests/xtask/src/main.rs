@@ -6,6 +6,7 @@ mod docs;
 mod lint;
 mod mutants;
 mod prove;
+mod simulate;
 mod source;
 mod system;
 mod test;
@@ -32,14 +33,27 @@ enum Task {
     Tidy,
     /// Every suite, on the embedded broker and on a real Apache Kafka; installs what is missing where it may.
     Test,
+    /// The simulation alone: `simulate`, `simulate cluster --seeds 100000`, `simulate cluster --seed 7` (with LONGSHORE_SAY=1 it tells its story).
+    Simulate {
+        /// Only this world: source, sink or cluster.
+        world: Option<String>,
+        /// How many seeds of each world.
+        #[arg(long)]
+        seeds: Option<u64>,
+        /// Replays this seed and no other.
+        #[arg(long, conflicts_with = "seeds")]
+        seed: Option<u64>,
+    },
     /// The long, counted proofs: `prove quickstart --kills 20`, `prove files --bytes 1000000000`, `prove postgres --rows 1000000 --kills 30`
-    /// (or `--late-commits`, `--zombie`, `--outage`).
+    /// (or `--late-commits`, `--zombie`, `--outage`), `prove cluster --minutes 30 --kills 200`, `prove rest-storm`,
+    /// `prove exactly-once --kills 500 --at-points 10`, `prove zombies --seconds 30`, `prove outage --seconds 60`.
     Prove {
         /// What to prove, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<String>,
     },
-    /// Workloads beside Kafka Connect: `bench W1 W2 W2b W5 W5s start idle`.
+    /// Workloads beside Kafka Connect: `bench W1 W2 W2b W5 W5s W9 W11 start idle`, and a cluster of workers that are killed and restarted:
+    /// `bench failover`.
     Bench {
         /// Workloads and options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -84,6 +98,7 @@ fn run(task: Task) -> Result<()> {
         Task::Lint => lint::lint(),
         Task::Tidy => tidy::tidy(),
         Task::Test => test::test(),
+        Task::Simulate { world, seeds, seed } => simulate::simulate(world.as_deref(), seeds, seed),
         Task::Prove { args } => prove::prove(&args),
         Task::Bench { args } => bench::bench(&args),
         Task::Mutants { only } => mutants::mutants(only.as_deref()),

@@ -1,6 +1,6 @@
 //! `cargo xtask mutants`: plants known bugs, one at a time, and asks whether the suites notice.
 //!
-//! A planted bug is a `mutant!("name")` in a source file; the feature `mutants` of the engine makes LONGSHORE_MUTANT=name switch it on.
+//! A planted bug is a `mutant!("name")` in a source file; the feature `mutants` of its crate makes LONGSHORE_MUTANT=name switch it on.
 //! A suite that stays green over one proves nothing.
 
 use std::path::Path;
@@ -9,14 +9,20 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::simulate;
 use crate::source;
 use crate::test::{Suite, build, stream};
 
 /// A suite that a planted bug brings to a standstill has noticed it, too.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
-/// The suites that judge: the engine's own tests and the simulation.
-const JUDGES: [&str; 2] = ["longshore-engine", "longshore-cluster-tests"];
+/// The packages whose tests judge besides the simulation, with the tests of theirs that do: those of the rest need more and see no more.
+const JUDGES: [(&str, &[&str]); 2] = [
+    ("longshore-engine", &[]),
+    ("longshore-postgres", &["--test", "sink"]),
+];
+/// How many seeds of each world of the simulation judge.
+const SEEDS: &str = "3000";
 /// Fewer planted bugs than this means that somebody took one out.
 const PLANTED_MIN: usize = 6;
 
@@ -29,11 +35,17 @@ pub(crate) fn mutants(only: Option<&str>) -> Result<()> {
             planted.join(", ")
         );
     }
-    let mut args = vec!["test", "--no-run", "--features", "longshore-engine/mutants"];
-    for judge in JUDGES {
-        args.extend(["--package", judge]);
+    crate::system::ready()?;
+    let mut suites = Vec::new();
+    for (package, tests) in JUDGES {
+        let mut args = vec!["test", "--no-run", "--features", "mutants"];
+        args.extend(["--package", package]);
+        args.extend(tests);
+        suites.extend(build(&args)?);
     }
-    let suites = build(&args)?;
+    suites.extend(simulate::suites(&["--features", "mutants"])?);
+    // The quick ones first: the first that fails ends a round.
+    suites.sort_by_key(|suite| suite.title().contains("postgres"));
     if let Some(judge) = caught_by(&suites, None)? {
         bail!("{judge} fails without a planted bug; nothing is proved until it passes");
     }
@@ -65,6 +77,7 @@ fn caught_by(suites: &[Suite], mutant: Option<&str>) -> Result<Option<String>> {
         let mut run = Command::new(&suite.executable);
         run.current_dir(&suite.folder)
             .env("CARGO_MANIFEST_DIR", &suite.folder)
+            .env("LONGSHORE_SEEDS", SEEDS)
             .env_remove("KAFKA_BOOTSTRAP");
         if let Some(name) = mutant {
             run.env("LONGSHORE_MUTANT", name);
@@ -95,7 +108,7 @@ fn planted() -> Result<Vec<String>> {
     for path in source::files()? {
         let shipped = !path.starts_with("tests")
             && path.extension().is_some_and(|extension| extension == "rs");
-        if shipped && path != Path::new("runtime/engine/src/mutant.rs") {
+        if shipped && path != Path::new("runtime/sdk/src/mutant.rs") {
             names.extend(names_in(&std::fs::read_to_string(&path)?));
         }
     }

@@ -8,14 +8,25 @@ use serde_json::Value;
 
 use crate::{cargo, step, system};
 
+/// Proofs that start an Apache Kafka or a Postgres.
+const SYSTEMS: [&str; 6] = [
+    "postgres",
+    "exactly-once",
+    "zombies",
+    "outage",
+    "cluster",
+    "rest-storm",
+];
+
 pub(crate) fn prove(args: &[String]) -> Result<()> {
-    if args[0] == "postgres" {
+    if SYSTEMS.contains(&args[0].as_str()) {
         system::ready()?;
     } else {
         system::ready_to_build()?;
     }
     // Named points exist in a build of their own, which the proof makes.
-    let binary = if args[0] == "points" {
+    let named_points = args[0] == "points" || args.iter().any(|arg| arg.starts_with("--at-points"));
+    let binary = if named_points {
         PathBuf::new()
     } else {
         release_binary()?

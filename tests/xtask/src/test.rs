@@ -12,12 +12,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::simulate::{self, PACKAGE};
 use crate::{cargo, system};
 use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 7] = [
+const ON_KAFKA: [(&str, Option<&str>); 10] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
     ("longshore-mirror", None),
@@ -25,6 +26,9 @@ const ON_KAFKA: [(&str, Option<&str>); 7] = [
     ("longshore-crash-tests", Some("points")),
     ("longshore-crash-tests", Some("files")),
     ("longshore-crash-tests", Some("postgres")),
+    ("longshore-crash-tests", Some("exactly_once")),
+    ("longshore-crash-tests", Some("zombies")),
+    ("longshore-crash-tests", Some("cluster")),
 ];
 /// Suites that start the Apache Kafka that they need: running them on another changes nothing.
 const OWN_KAFKA: [(&str, &str); 1] = [("longshore-kafka", "secured")];
@@ -53,15 +57,30 @@ impl Suite {
 pub(crate) fn test() -> Result<()> {
     let start = Instant::now();
     system::ready()?;
-    let suites = build(&["test", "--workspace", "--no-run"])?;
+    let mut suites = build(&["test", "--workspace", "--exclude", PACKAGE, "--no-run"])?;
+    let simulation = simulate::suites(&[])?;
     let crash_binary = crash_binary()?;
     let mut report = Report::default();
 
     println!("== cargo test --workspace (embedded broker)");
-    let mut all = cargo(["test", "--workspace", "--no-fail-fast"]);
+    let mut all = cargo([
+        "test",
+        "--workspace",
+        "--exclude",
+        PACKAGE,
+        "--no-fail-fast",
+    ]);
     all.env_remove("KAFKA_BOOTSTRAP")
         .env("LONGSHORE_BIN", &crash_binary);
     report.run("embedded broker", all, &suites)?;
+
+    println!("== simulation");
+    for suite in &simulation {
+        let mut run = Command::new(&suite.executable);
+        run.current_dir(&suite.folder);
+        report.run_one("memory", run, suite)?;
+    }
+    suites.extend(simulation);
 
     println!("== Apache Kafka");
     let kafka = kafka::Running::start()?;

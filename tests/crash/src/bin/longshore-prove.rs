@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use longshore_crash_tests::{binary, files, points, postgres, quickstart};
+use longshore_crash_tests::{
+    binary, cluster, exactly_once, files, outages, points, postgres, quickstart, zombies,
+};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask prove")]
@@ -66,8 +68,166 @@ enum Proof {
         #[arg(long)]
         seed: Option<u64>,
     },
+    #[command(flatten)]
+    Group(Group),
     /// Builds the binary with its crash points and prints where it is.
     Build,
+}
+
+/// Proofs of several workers of one group.
+#[derive(Subcommand)]
+enum Group {
+    /// Transfers under kills of the workers that run them, three of a group: once and in order where it is promised, none lost where it is not.
+    /// Starts an Apache Kafka unless KAFKA_BOOTSTRAP names one.
+    ExactlyOnce {
+        /// Kills of a running transfer, for each pair.
+        #[arg(long, default_value_t = 500)]
+        kills: u32,
+        /// Kills at each named point that the pair passes (a binary with the feature `crash-points`).
+        #[arg(long, default_value_t = 0)]
+        at_points: u32,
+        /// Only these points.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Only these.
+        #[arg(long, value_delimiter = ',', value_enum)]
+        pairs: Vec<exactly_once::Pair>,
+        /// Workers of the group.
+        #[arg(long, default_value_t = 3)]
+        workers: usize,
+        /// Numbers a second.
+        #[arg(long, default_value_t = 500)]
+        rate: u64,
+        /// Repeats a run's random choices.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Workers of a group frozen and thawed: the leader, a source's, a sink's in the middle of a flush.
+    Zombies {
+        /// How long each stands still, in seconds.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Frozen at named points too (a binary with the feature `crash-points`).
+        #[arg(long)]
+        at_points: bool,
+        /// How often each kind is frozen.
+        #[arg(long, default_value_t = 1)]
+        rounds: usize,
+        /// Repeats a run's random choices.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// The broker, then Postgres away for a while under several workers.
+    Outage {
+        /// How long each is away, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Three workers under faults of every kind, for as long as asked, while connectors run and are changed. Starts an Apache Kafka, which is
+    /// restarted too, unless KAFKA_BOOTSTRAP names one.
+    Cluster {
+        /// How long faults are injected at least.
+        #[arg(long, default_value_t = 30)]
+        minutes: u64,
+        /// SIGKILLs that must hit a running transfer.
+        #[arg(long, default_value_t = 200)]
+        kills: u32,
+        /// Repeats a run's random choices.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A folder that keeps topics, files and counts: a later run goes on with them.
+        #[arg(long)]
+        state: Option<PathBuf>,
+        /// Without rows into a Postgres.
+        #[arg(long)]
+        no_postgres: bool,
+    },
+    /// Clients that create, change and delete connectors through all of three workers while one is killed and comes back.
+    RestStorm {
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+        #[arg(long, default_value_t = 100)]
+        clients: u32,
+        #[arg(long, default_value_t = 500)]
+        connectors: u32,
+        /// Repeats a run's random choices.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+}
+
+impl Group {
+    fn prove(self) -> Result<()> {
+        match self {
+            Group::ExactlyOnce {
+                kills,
+                at_points,
+                only,
+                pairs,
+                workers,
+                rate,
+                seed,
+            } => exactly_once::prove(&exactly_once::Plan {
+                pairs: if pairs.is_empty() {
+                    exactly_once::Pair::ALL.to_vec()
+                } else {
+                    pairs
+                },
+                workers,
+                kills,
+                at_points,
+                only,
+                rate,
+                seed: seed.unwrap_or_else(rand::random),
+                apache: true,
+            })
+            .map(drop),
+            Group::Zombies {
+                seconds,
+                at_points,
+                rounds,
+                seed,
+            } => zombies::prove(&zombies::Plan {
+                freezes: zombies::Freeze::all(at_points).repeat(rounds),
+                lasts: Duration::from_secs(seconds),
+                rate: 300,
+                seed: seed.unwrap_or_else(rand::random),
+                apache: true,
+            }),
+            Group::Outage { seconds } => outages::prove(&outages::Plan {
+                lasts: Duration::from_secs(seconds),
+                ..outages::Plan::long()
+            }),
+            Group::Cluster {
+                minutes,
+                kills,
+                seed,
+                state,
+                no_postgres,
+            } => cluster::prove(&cluster::Plan {
+                time: Duration::from_secs(minutes * 60),
+                kills,
+                seed: seed.unwrap_or_else(rand::random),
+                apache: true,
+                state,
+                postgres: !no_postgres,
+            })
+            .map(drop),
+            Group::RestStorm {
+                seconds,
+                clients,
+                connectors,
+                seed,
+            } => cluster::storm::prove(&cluster::storm::Plan {
+                time: Duration::from_secs(seconds),
+                clients,
+                connectors,
+                seed: seed.unwrap_or_else(rand::random),
+                apache: true,
+            })
+            .map(drop),
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -126,6 +286,7 @@ fn main() -> Result<()> {
                 postgres::rows::prove(&plan).map(drop)
             }
         }
+        Proof::Group(group) => group.prove(),
         Proof::Build => {
             println!("{}", binary::build()?.display());
             Ok(())

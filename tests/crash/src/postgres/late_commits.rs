@@ -14,7 +14,7 @@ use super::place::Systems;
 use super::rig;
 use crate::ids::Ids;
 use crate::topic::ids_of_topic;
-use crate::worker::{Home, Worker};
+use crate::{Home, Worker};
 
 /// From the last commit to the last record.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -2,8 +2,10 @@
 
 pub mod late_commits;
 pub mod outage;
-mod place;
-mod rig;
+pub(crate) mod place;
+pub(crate) mod rig;
 pub mod rows;
-mod steer;
+pub(crate) mod steer;
 pub mod zombie;
+
+pub(crate) use rig::create_topic;

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use longshore_kit::servers::{Proxy, wait_until};
 
 use super::place::{Place, Systems};
-use crate::worker::{Home, Worker};
+use crate::{Home, Worker};
 
 /// How Postgres goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,72 +4,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use longshore_kit::servers::{Kafka, Leashed, Postgres, command, free_port, wait_until};
+use longshore_kit::servers::{Postgres, wait_until};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::rig::{create_topic, fill};
-use crate::binary::binary;
+use crate::broker::Broker;
 
 /// Partitions of the topic.
 pub(crate) const PARTITIONS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A broker that is no part of any worker under test.
-enum Broker {
-    Outside(String),
-    Apache(Kafka),
-    Own(Own),
-}
-
-/// `longshore broker`.
-struct Own {
-    address: String,
-    // Order matters: the process goes before its folder.
-    _process: Leashed,
-    _dir: TempDir,
-}
-
-impl Broker {
-    /// The one that KAFKA_BOOTSTRAP names, an Apache Kafka of its own, or `longshore broker`.
-    fn start(apache: bool) -> Result<Self> {
-        let outside = std::env::var("KAFKA_BOOTSTRAP").ok();
-        if let Some(outside) = outside.filter(|outside| !outside.is_empty()) {
-            return Ok(Self::Outside(outside));
-        }
-        if apache {
-            return Kafka::start().map(Self::Apache);
-        }
-        let dir = tempfile::Builder::new()
-            .prefix("longshore-crash-")
-            .tempdir()?;
-        let address = format!("127.0.0.1:{}", free_port()?);
-        let data = dir.path().join("data").display().to_string();
-        let args = ["broker", "--listen", &address, "--data", &data];
-        let process = Leashed::spawn(command(binary()?, args), &dir.path().join("broker.log"))?;
-        Ok(Self::Own(Own {
-            address,
-            _process: process,
-            _dir: dir,
-        }))
-    }
-
-    fn bootstrap(&self) -> String {
-        match self {
-            Self::Outside(address) => address.clone(),
-            Self::Own(own) => own.address.clone(),
-            Self::Apache(kafka) => kafka.bootstrap(),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Outside(_) => "outside broker (KAFKA_BOOTSTRAP)",
-            Self::Apache(_) => "Apache Kafka",
-            Self::Own(_) => "longshore broker",
-        }
-    }
-}
 
 /// Broker and database, which outlive every fault of a proof but those that it is about.
 pub(crate) struct Systems {
@@ -83,6 +26,19 @@ impl Systems {
             broker: Broker::start(apache)?,
             postgres: Postgres::start()?,
         })
+    }
+
+    /// The same on a broker that may be stopped.
+    pub(crate) fn start_own(apache: bool) -> Result<Self> {
+        Ok(Self {
+            broker: Broker::start_own(apache, &[])?,
+            postgres: Postgres::start()?,
+        })
+    }
+
+    /// The broker to be stopped, the database to be looked at meanwhile.
+    pub(crate) fn parts(&mut self) -> (&mut Broker, &Postgres) {
+        (&mut self.broker, &self.postgres)
     }
 
     pub(crate) fn bootstrap(&self) -> String {
@@ -107,20 +63,26 @@ pub(crate) struct Place {
 impl Place {
     /// An empty topic and an empty table. The table has no key: what is written twice is there twice.
     pub(crate) fn new(systems: &Systems) -> Result<Self> {
-        let database = systems.postgres.create_database()?;
-        systems.postgres.query(
+        Self::at(&systems.bootstrap(), &systems.postgres)
+    }
+
+    /// The same where broker and database are looked after apart.
+    pub(crate) fn at(bootstrap: &str, postgres: &Postgres) -> Result<Self> {
+        let database = postgres.create_database()?;
+        postgres.query(
             &database,
-            "CREATE TABLE orders (id bigint NOT NULL, note text, part int NOT NULL, off bigint NOT NULL)",
+            // Its default tells in which order rows came; a number of a transaction that was rolled back is not given again.
+            "CREATE TABLE orders (id bigint NOT NULL, note text, part int NOT NULL, off bigint NOT NULL, arrival bigserial); \
+             CREATE INDEX ON orders (part, off)",
         )?;
-        let bootstrap = systems.bootstrap();
         // Databases of two servers have the same names: a place is told apart by its own number.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let topic = format!("orders-{}-{number}", std::process::id());
-        create_topic(&bootstrap, &topic, i32::try_from(PARTITIONS)?)?;
+        create_topic(bootstrap, &topic, i32::try_from(PARTITIONS)?)?;
         Ok(Self {
             connector: topic.clone(),
-            bootstrap,
+            bootstrap: bootstrap.to_owned(),
             topic,
             database,
             fed: 0,
@@ -151,7 +113,7 @@ impl Place {
         }
         postgres.query(
             &self.database,
-            "GRANT ALL ON orders TO writer_a, writer_b; GRANT ALL ON SCHEMA public TO writer_a, writer_b; \
+            "GRANT ALL ON orders TO writer_a, writer_b; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO writer_a, writer_b; GRANT ALL ON SCHEMA public TO writer_a, writer_b; \
              ALTER DEFAULT PRIVILEGES FOR ROLE writer_a GRANT ALL ON TABLES TO writer_b",
         )?;
         Ok(writers)
@@ -174,10 +136,34 @@ impl Place {
     pub(crate) fn feed(&mut self, records: u64) -> Result<()> {
         let ids = self.fed..self.fed + records;
         fill(&self.bootstrap, &self.topic, PARTITIONS.into(), ids, |id| {
-            json!({ "id": id, "note": format!("note {id}") }).to_string()
+            value(id).to_string()
         })?;
         self.fed += records;
         Ok(())
+    }
+
+    /// The topic that it is fed by.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Somebody else has appended the records below `fed` to the topic.
+    pub(crate) fn was_fed(&mut self, fed: u64) {
+        self.fed = fed;
+    }
+
+    /// How far each partition has come in the table: the offset after its highest.
+    pub(crate) fn marks(&self, postgres: &Postgres) -> Result<Vec<u64>> {
+        let mark =
+            |part| format!("(SELECT coalesce(max(off) + 1, 0) FROM orders WHERE part = {part})");
+        let marks: Vec<String> = (0..PARTITIONS).map(mark).collect();
+        let text = self.one(
+            postgres,
+            &format!("SELECT concat_ws(' ', {})", marks.join(", ")),
+        )?;
+        text.split(' ')
+            .map(|mark| mark.parse().with_context(|| format!("no mark: {text}")))
+            .collect()
     }
 
     /// How many records were fed.
@@ -224,12 +210,13 @@ impl Place {
         let counted = self.one(
             postgres,
             "SELECT concat_ws(' ', count(*), count(DISTINCT (part, off)), count(DISTINCT id), sum(id), \
-             count(*) FILTER (WHERE id % 4 <> part OR id / 4 <> off OR note <> 'note ' || id)) FROM orders",
+             count(*) FILTER (WHERE id % 4 <> part OR id / 4 <> off OR note <> 'note ' || id), count(*) FILTER (WHERE off < former)) \
+             FROM (SELECT *, lag(off) OVER (PARTITION BY part ORDER BY arrival) AS former FROM orders) AS rows",
         )?;
         println!(
-            "  table : {fed} records fed; rows, places, ids, sum of ids, wrong rows: {counted}"
+            "  table : {fed} records fed; rows, places, ids, sum of ids, wrong rows, out of order: {counted}"
         );
-        let expected = format!("{fed} {fed} {fed} {} 0", fed * fed.saturating_sub(1) / 2);
+        let expected = format!("{fed} {fed} {fed} {} 0 0", fed * fed.saturating_sub(1) / 2);
         ensure!(
             counted == expected,
             "the table holds {counted} instead of {expected}"
@@ -255,4 +242,26 @@ impl Place {
         ensure!(back == "0", "the ledger went back {back} times");
         Ok(())
     }
+
+    /// Every record is there, perhaps more than once; rows beyond the first of each. Prints what was counted.
+    pub(crate) fn check_none_lost(&self, postgres: &Postgres) -> Result<u64> {
+        let fed = self.fed;
+        let counted = self.one(
+            postgres,
+            "SELECT concat_ws(' ', count(DISTINCT (part, off)), count(DISTINCT id), \
+             count(*) FILTER (WHERE id % 4 <> part OR id / 4 <> off OR note <> 'note ' || id)) FROM orders",
+        )?;
+        let rows = self.rows(postgres)?;
+        println!("  table : {fed} records fed; {rows} rows; places, ids, wrong rows: {counted}");
+        ensure!(
+            counted == format!("{fed} {fed} 0"),
+            "I1: the table holds {counted} instead of {fed} {fed} 0"
+        );
+        Ok(rows - fed)
+    }
+}
+
+/// What everybody can compute of a record by its number.
+pub(crate) fn value(id: u64) -> Value {
+    json!({ "id": id, "note": format!("note {id}") })
 }

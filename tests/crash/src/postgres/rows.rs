@@ -11,7 +11,7 @@ use super::place::Systems;
 use super::rig;
 use crate::ids::Ids;
 use crate::topic::each_value;
-use crate::worker::{Home, Worker};
+use crate::{Home, Worker};
 
 /// Partitions of the topic.
 const PARTITIONS: u64 = 4;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::place::{Place, Systems};
-use crate::worker::Home;
+use crate::Home;
 
 /// Records before the ledger is watched and the freeze prepared.
 const FIRST: u64 = 400;

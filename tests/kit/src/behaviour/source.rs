@@ -6,6 +6,7 @@ use super::{
     report::Report,
     settings::{self, Said},
     source_cases as cases,
+    source_transactions::once_in_transactions,
 };
 use longshore_sdk::{Datum, Record, config::Flat, erased::DynSourceConnector};
 use std::future::Future;
@@ -77,6 +78,8 @@ pub async fn run<R: SourceRig>(make: impl AsyncFn() -> R) {
         close_may_be_called_twice,
         outage_loses_nothing,
     }
+    let case = once_in_transactions(&mut make().await).await;
+    report.note("once_in_transactions", case);
     let mut outcome = Ok(());
     for seed in SEEDS {
         if outcome.is_ok() {

@@ -16,15 +16,15 @@ use std::{
 use tokio::time::Instant;
 
 /// How long a case waits for a record that must come.
-const COMING: Duration = Duration::from_secs(30);
+pub(super) const COMING: Duration = Duration::from_secs(30);
 /// How long one poll may wait.
 const POLL: Duration = Duration::from_millis(100);
 /// How often a task is opened before a case gives up waiting for records that must come.
 const LIVES_MAX: usize = 300;
 /// Records that a case works with.
-const FEW: usize = 20;
+pub(super) const FEW: usize = 20;
 
-async fn open(rig: &impl SourceRig, offsets: Offsets) -> Outcome<Box<dyn DynSource>> {
+pub(super) async fn open(rig: &impl SourceRig, offsets: Offsets) -> Outcome<Box<dyn DynSource>> {
     let (connector, config) = (rig.connector(), rig.config());
     let mut shares = bounded("plan", connector.plan(&config, 1)).await??;
     hold!(
@@ -37,7 +37,7 @@ async fn open(rig: &impl SourceRig, offsets: Offsets) -> Outcome<Box<dyn DynSour
 }
 
 /// One poll; `None` at the source's end.
-async fn poll(task: &mut Box<dyn DynSource>) -> Outcome<Option<Vec<SourceRecord>>> {
+pub(super) async fn poll(task: &mut Box<dyn DynSource>) -> Outcome<Option<Vec<SourceRecord>>> {
     match bounded("poll", task.poll(POLL)).await? {
         Ok(records) => Ok(Some(records)),
         Err(error) if error.kind() == ErrorKind::End => Ok(None),
@@ -46,7 +46,10 @@ async fn poll(task: &mut Box<dyn DynSource>) -> Outcome<Option<Vec<SourceRecord>
 }
 
 /// At least `count` records.
-async fn read(task: &mut Box<dyn DynSource>, count: usize) -> Outcome<Vec<SourceRecord>> {
+pub(super) async fn read(
+    task: &mut Box<dyn DynSource>,
+    count: usize,
+) -> Outcome<Vec<SourceRecord>> {
     let until = Instant::now() + COMING;
     let mut records = Vec::new();
     while records.len() < count {
@@ -67,7 +70,7 @@ async fn read(task: &mut Box<dyn DynSource>, count: usize) -> Outcome<Vec<Source
     Ok(records)
 }
 
-fn identities(rig: &impl SourceRig, records: &[SourceRecord]) -> Vec<String> {
+pub(super) fn identities(rig: &impl SourceRig, records: &[SourceRecord]) -> Vec<String> {
     records
         .iter()
         .map(|record| rig.identity(&record.record))
@@ -75,7 +78,7 @@ fn identities(rig: &impl SourceRig, records: &[SourceRecord]) -> Vec<String> {
 }
 
 /// The offsets as they come back from the store: as text.
-fn stored(records: &[SourceRecord]) -> Offsets {
+pub(super) fn stored(records: &[SourceRecord]) -> Offsets {
     let newest = records.iter().map(|record| {
         (
             Partition::from_json(record.lane.json().clone()),

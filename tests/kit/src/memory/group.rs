@@ -51,6 +51,10 @@ impl Group {
         self.owner.retain(|_, owner| *owner != member);
         self.wanted.retain(|_, wanted| *wanted != member);
     }
+    /// Whether the broker knows the member.
+    pub(super) fn is_in(&self, member: MemberId) -> bool {
+        self.members.get(&member).is_some_and(|known| !known.out)
+    }
     pub(super) fn give(&mut self, at: &TopicPartition, member: MemberId) {
         if self.members.contains_key(&member) {
             self.wanted.insert(at.clone(), member);

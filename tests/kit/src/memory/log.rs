@@ -69,6 +69,7 @@ impl KeyedLog for MemoryLog {
                         key,
                         value,
                         version,
+                        request: None,
                     });
                 }
             }

@@ -13,6 +13,7 @@ impl MemoryMembership {
         let me = Member {
             worker_id: worker_id.to_owned(),
             incarnation: "1".to_owned(),
+            https: false,
         };
         Self::new(View {
             leader: Some(me.clone()),

@@ -1,5 +1,6 @@
 //! The engine's ports over memory: deterministic, scriptable, gone with the test.
 
+pub mod broker;
 mod bus;
 mod consumer;
 mod group;

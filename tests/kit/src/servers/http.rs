@@ -28,6 +28,16 @@ impl Answer {
 
 /// Asks the loopback server on `port`. Errors: it cannot be reached, or its answer is no HTTP/1.1.
 pub fn http(port: u16, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+    http_with_head(port, method, path, body).map(|(answer, _)| answer)
+}
+
+/// The same with the answer's head: the status line and the header fields as they came.
+pub fn http_with_head(
+    port: u16,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(Answer, String)> {
     let mut stream = dial(port, Duration::from_secs(100))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut request = format!(
@@ -65,7 +75,7 @@ pub(super) fn dial(port: u16, patience: Duration) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn parse(bytes: &[u8]) -> Result<Answer> {
+fn parse(bytes: &[u8]) -> Result<(Answer, String)> {
     let end = bytes
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -84,10 +94,11 @@ fn parse(bytes: &[u8]) -> Result<Answer> {
     } else {
         bytes[end + 4..].to_vec()
     };
-    Ok(Answer {
+    let answer = Answer {
         status,
         body: String::from_utf8(body)?,
-    })
+    };
+    Ok((answer, head.to_owned()))
 }
 
 fn unchunk(mut bytes: &[u8]) -> Result<Vec<u8>> {
@@ -115,7 +126,8 @@ mod tests {
 
     #[test]
     fn answers_with_length_and_in_chunks() {
-        let plain = parse(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}").expect("parses");
+        let (plain, head) =
+            parse(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}").expect("parses");
         assert_eq!(
             plain,
             Answer {
@@ -123,7 +135,8 @@ mod tests {
                 body: "{}".into()
             }
         );
-        let chunked = parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n").expect("parses");
+        assert_eq!(head, "HTTP/1.1 201 Created\r\nContent-Length: 2");
+        let (chunked, _) = parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n").expect("parses");
         assert_eq!(chunked.body, "[1,2]");
         assert!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n[1").is_err());
     }

@@ -1,6 +1,6 @@
 //! One Apache Kafka broker, KRaft combined mode, in a temp folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct KafkaOptions {
     pub scram: Vec<(String, String)>,
     /// System properties of the JVM (`-D`).
     pub system: Vec<(String, String)>,
+    /// A folder that outlives the broker: one that is started on it later has the same data and the same plain port. It takes no `listeners`.
+    pub keep: Option<PathBuf>,
 }
 
 /// A further listener, on a free loopback port of its own.
@@ -48,11 +50,12 @@ impl Default for KafkaOptions {
             listeners: Vec::new(),
             scram: Vec::new(),
             system: Vec::new(),
+            keep: None,
         }
     }
 }
 
-/// A running broker. Dropped, it is killed and its data is deleted.
+/// A running broker. Dropped, it is killed, and its data is deleted unless it was to be kept.
 #[derive(Debug)]
 pub struct Kafka {
     // Order matters: the process goes before its folder.
@@ -61,7 +64,22 @@ pub struct Kafka {
     options: KafkaOptions,
     /// The further listeners, in the order of the options.
     ports: Vec<u16>,
-    dir: TempDir,
+    dir: Folder,
+}
+
+#[derive(Debug)]
+enum Folder {
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Kept(dir) => dir,
+        }
+    }
 }
 
 impl Kafka {
@@ -87,18 +105,31 @@ impl Kafka {
     }
 
     fn start_once(options: &KafkaOptions) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("longshore-kafka-")
-            .tempdir()?;
-        let (port, controller) = (free_port()?, free_port()?);
+        let dir = match &options.keep {
+            Some(folder) => {
+                std::fs::create_dir_all(folder)?;
+                Folder::Kept(std::path::absolute(folder)?)
+            }
+            None => Folder::Temporary(
+                tempfile::Builder::new()
+                    .prefix("longshore-kafka-")
+                    .tempdir()?,
+            ),
+        };
+        let file = dir.path().join("server.properties");
+        let kept = std::fs::read_to_string(&file).ok();
+        let port = match kept.as_deref().and_then(plain_port) {
+            Some(port) => port,
+            None => free_port()?,
+        };
         let ports = options.listeners.iter().map(|_| free_port());
         let ports = ports.collect::<Result<Vec<u16>>>()?;
-        std::fs::write(
-            dir.path().join("server.properties"),
-            settings(dir.path(), port, controller, options, &ports),
-        )?;
-        std::fs::write(dir.path().join("log4j2.properties"), LOG4J)?;
-        format(dir.path(), &options.scram)?;
+        if kept.is_none() {
+            let text = settings(dir.path(), port, free_port()?, options, &ports);
+            std::fs::write(&file, text)?;
+            std::fs::write(dir.path().join("log4j2.properties"), LOG4J)?;
+            format(dir.path(), &options.scram)?;
+        }
         let process = launch(dir.path(), options)?;
         let mut kafka = Self {
             process,
@@ -162,6 +193,12 @@ impl Kafka {
         self.process = launch(self.dir.path(), &self.options)?;
         self.wait_ready()
     }
+}
+
+/// The port of the plain listener in the settings of a broker that was here before.
+fn plain_port(settings: &str) -> Option<u16> {
+    let (_, rest) = settings.split_once("listeners=PLAINTEXT://127.0.0.1:")?;
+    rest.split(',').next()?.parse().ok()
 }
 
 /// Writes the storage's metadata, and the users of SCRAM with it.
@@ -272,6 +309,7 @@ mod tests {
             ..KafkaOptions::default()
         };
         let text = settings(Path::new("x"), 1, 2, &options, &[3]);
+        assert_eq!(plain_port(&text), Some(1));
         let last = text
             .lines()
             .rfind(|line| line.starts_with("num.partitions="));

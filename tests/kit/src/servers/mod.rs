@@ -14,7 +14,7 @@ mod secured;
 
 pub use certificates::{Authority, Identity};
 pub use connect::{Connect, ConnectOptions};
-pub use http::{Answer, http, http_status};
+pub use http::{Answer, http, http_status, http_with_head};
 pub use jars::{debezium_jdbc_plugins, kafka_jars};
 pub use kafka::{Kafka, KafkaOptions, Listener};
 pub use leash::{Leashed, Signal, command};

@@ -262,6 +262,7 @@ fn a_source_that_keeps_the_contract_passes() {
 fn every_broken_source_is_caught_by_the_case_that_is_about_it() {
     for (bug, case) in [
         (Bug::RepeatsAfterResume, "resumes_after_every_offset"),
+        (Bug::RepeatsAfterResume, "once_in_transactions"),
         (Bug::SkipsAfterResume, "resumes_after_every_offset"),
         (Bug::OffsetOfTheBatch, "resumes_after_every_offset"),
         (Bug::OffsetOfTheBatch, "nothing_lost_between_send_and_store"),
