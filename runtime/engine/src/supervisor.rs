@@ -173,7 +173,7 @@ impl Supervisor {
     fn ended(&mut self, ended: Ended) {
         match ended {
             Ended::Task(id, outcome) => self.task_ended(&id, outcome),
-            Ended::Plan(name, planned) => self.planned(&name, planned),
+            Ended::Plan(name, id, planned) => self.planned(&name, id, planned),
             Ended::Taken(taken) => self.taken(taken),
             Ended::Placed(placed) => self.placed(placed),
             Ended::Returned(read) => self.returned(read),

@@ -13,7 +13,7 @@ mod topics;
 pub use crate::views::assignment::agree;
 pub(crate) use context::{Context, wall_clock_ms};
 pub use context::{Logs, Ports};
-pub(crate) use crew::{Crew, Ended};
+pub(crate) use crew::{Crew, Ended, PlanId};
 pub(crate) use launch::Launch;
 pub use settings::{InternalTopics, RestartPolicy, WorkerSettings};
 

@@ -10,7 +10,7 @@ use crate::{
         config::{Connector as Wanted, RestartRequest, TargetState, records},
         status::State,
     },
-    worker::Context,
+    worker::{Context, PlanId},
 };
 use longshore_sdk::{Error, ErrorKind, Result, Share, config::Flat};
 use std::{
@@ -26,7 +26,7 @@ pub(super) struct ConnectorRun {
     /// What the last plan was made for, and what it gave.
     planned: Option<Planned>,
     /// The hash of the config that is being planned for.
-    planning: Option<u64>,
+    planning: Option<(PlanId, u64)>,
     /// Why the last plan failed.
     trouble: Option<Trouble>,
     /// Asked to plan again although nothing changed.
@@ -110,9 +110,9 @@ impl Supervisor {
                 .drain(..)
                 .for_each(|answer| drop(answer.send(Ok(()))));
         } else if self.cx.leading.is_held() && run.is_due(wanted, now) {
-            run.begin(state::hash(&wanted.config), now);
             let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
-            self.crew.plan(name, plan);
+            let id = self.crew.plan(name, plan);
+            run.begin(id, state::hash(&wanted.config), now);
         }
         let left = self.cx.leading.is_held().then(|| {
             self.show(name, wanted);
@@ -127,11 +127,14 @@ impl Supervisor {
     }
 
     /// A plan has ended; its task set is in the config view already.
-    pub(super) fn planned(&mut self, name: &Arc<str>, planned: Result<Vec<Flat>>) {
+    pub(super) fn planned(&mut self, name: &Arc<str>, id: PlanId, planned: Result<Vec<Flat>>) {
         let Some(run) = self.connectors.get_mut(name) else {
             return;
         };
-        let hash = run.planning.take().unwrap_or_default();
+        // A deleted connector's plan says nothing of the one that has its name now.
+        let Some((_, hash)) = run.planning.take_if(|(planning, _)| *planning == id) else {
+            return;
+        };
         let answer = match planned {
             Ok(tasks) => {
                 tracing::info!(connector = %name, tasks = tasks.len(), "planned");
@@ -279,8 +282,8 @@ impl ConnectorRun {
         };
         self.replan || wanted.torn || self.planned != Some(now)
     }
-    fn begin(&mut self, hash: u64, now: Instant) {
-        self.planning = Some(hash);
+    fn begin(&mut self, id: PlanId, hash: u64, now: Instant) {
+        self.planning = Some((id, hash));
         self.replan = false;
         self.begun = Some(now);
     }

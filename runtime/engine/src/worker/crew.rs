@@ -16,12 +16,16 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+/// Which of a worker's plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlanId(u64);
+
 /// What ended.
 pub(crate) enum Ended {
     /// A task.
     Task(TaskId, Outcome),
     /// A connector's plan: the configs of its tasks.
-    Plan(Arc<str>, Result<Vec<Flat>>),
+    Plan(Arc<str>, PlanId, Result<Vec<Flat>>),
     /// The leadership was taken, or not.
     Taken(Result<()>),
     /// Placements were written, or not.
@@ -33,7 +37,7 @@ pub(crate) enum Ended {
 #[derive(Clone)]
 enum What {
     Task(TaskId),
-    Plan(Arc<str>),
+    Plan(Arc<str>, PlanId),
     Taking,
     Placing,
     Returning,
@@ -51,6 +55,7 @@ pub(crate) struct Crew {
     futures: JoinSet<Ended>,
     names: HashMap<tokio::task::Id, What>,
     running: BTreeMap<TaskId, Running>,
+    plans: u64,
 }
 
 impl Crew {
@@ -73,17 +78,21 @@ impl Crew {
         let running = Running { stop, pace, abort };
         self.running.insert(id.clone(), running);
     }
-    /// Starts a connector's plan.
+    /// Starts a connector's plan. One of a connector that was deleted meanwhile may still be under way: they are told apart by their ids.
     pub(crate) fn plan(
         &mut self,
         name: &Arc<str>,
         plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static,
-    ) {
+    ) -> PlanId {
         let of = Arc::clone(name);
         let span = tracing::error_span!("plan", connector = %name);
-        let work = async move { Ended::Plan(of, plan.await) };
+        self.plans += 1;
+        let id = PlanId(self.plans);
+        let work = async move { Ended::Plan(of, id, plan.await) };
         let handle = self.futures.spawn(work.instrument(span));
-        self.names.insert(handle.id(), What::Plan(Arc::clone(name)));
+        self.names
+            .insert(handle.id(), What::Plan(Arc::clone(name), id));
+        id
     }
     /// Takes the leadership; at most one at a time.
     pub(crate) fn lead(&mut self, take: impl Future<Output = Result<()>> + Send + 'static) {
@@ -152,7 +161,9 @@ impl Crew {
                 (Err(error), What::Task(id)) => {
                     Ended::Task(id, launch::failed(panicked(error, "run"), "run"))
                 }
-                (Err(error), What::Plan(name)) => Ended::Plan(name, Err(panicked(error, "plan"))),
+                (Err(error), What::Plan(name, id)) => {
+                    Ended::Plan(name, id, Err(panicked(error, "plan")))
+                }
                 (Err(error), What::Taking) => Ended::Taken(Err(panicked(error, "lead"))),
                 (Err(error), What::Placing) => Ended::Placed(Err(panicked(error, "place"))),
                 (Err(error), What::Returning) => Ended::Returned(Err(panicked(error, "read"))),
