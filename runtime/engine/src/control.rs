@@ -139,8 +139,7 @@ impl Control {
         found.ok_or_else(|| ControlError::not_found(otherwise()))
     }
     fn plugin(&self, config: &Flat) -> Option<&registry::Connector> {
-        let class = config.get("connector.class")?;
-        self.cx.registry.connector(class)
+        self.cx.connector(config)
     }
     fn kind(&self, config: &Flat) -> ConnectorType {
         match self.plugin(config).map(registry::Connector::direction) {

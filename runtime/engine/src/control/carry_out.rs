@@ -57,16 +57,28 @@ impl Control {
             } => self.do_create(name, config, *initial, request).await,
             Command::Put { name, config } => self.do_put(name, config, request).await,
             Command::Patch { name, changes } => self.do_patch(name, changes, request).await,
-            Command::Delete { name } => self.do_delete(name, request).await,
-            Command::Stop { name } => self.do_stop(name, request).await,
+            Command::Delete { name } => {
+                let unknown = format!("Connector {name} not found");
+                self.write_once(name, unknown, records::deletion(name), request)
+                    .await
+            }
+            Command::Stop { name } => {
+                let unknown = format!("Unknown connector {name}");
+                let entries = vec![
+                    records::commit(name, 0),
+                    records::target_state(name, TargetState::Stopped),
+                ];
+                self.write_once(name, unknown, entries, request).await
+            }
             Command::RestartAlone { name } => self.do_restart_alone(name).await,
             Command::Restart {
                 name,
                 include_tasks,
                 only_failed,
             } => {
-                let record = records::restart(name, *include_tasks, *only_failed);
-                self.do_restart(name, record, request).await
+                let unknown = format!("Unknown connector: {name}");
+                let entries = vec![records::restart(name, *include_tasks, *only_failed)];
+                self.write_once(name, unknown, entries, request).await
             }
             Command::AlterOffsets { name, offsets } => {
                 let text = self.do_alter_offsets(name, offsets).await?;
@@ -110,23 +122,11 @@ impl Control {
         if let Some(written) = self.earlier(request)? {
             return Ok(self.stored_before(name, config, written));
         }
-        let (exists, target) = self
-            .cx
-            .config
-            .read(|configs| (configs.contains(name), configs.target_of(name)));
-        if exists {
+        if self.cx.config.read(|configs| configs.contains(name)) {
             let text = format!("Connector {name} already exists");
             return Err(ControlError::new(ControlErrorKind::Conflict, text).into());
         }
-        // A state that was written while a connector of that name was deleted is not this one's.
-        let target =
-            (initial != target.unwrap_or_default()).then(|| records::target_state(name, initial));
-        let record = records::connector(name, records::entries(config));
-        let entries = target.into_iter().chain([record]).collect();
-        let versions = self.write(entries, request).await?;
-        let mut info = self.info_with(name, config);
-        info.x = x;
-        Ok(Done::stored(true, info, versions))
+        self.store(name, config, initial, x, request).await
     }
 
     async fn do_put(&self, name: &str, config: &Flat, request: &Bytes) -> Result {
@@ -141,7 +141,8 @@ impl Control {
         if let Some(written) = self.earlier(request)? {
             return Ok(self.stored_before(name, config, written));
         }
-        self.store(name, config, x, request).await
+        let initial = TargetState::default();
+        self.store(name, config, initial, x, request).await
     }
 
     async fn do_patch(
@@ -166,43 +167,27 @@ impl Control {
             // Somebody may have written since: the patch is laid over what is there now, and that is judged anew.
             let now = self.find(name, unknown)?;
             if patched(name, &now.config, changes)? == config && self.earlier(request)?.is_none() {
-                return self.store(name, &config, x, request).await;
+                let initial = TargetState::default();
+                return self.store(name, &config, initial, x, request).await;
             }
             judged = Some((config, x));
         }
     }
 
-    async fn do_delete(&self, name: &str, request: &Bytes) -> Result {
+    /// Writes about a connector that exists, once for a request; `unknown` is said where it does not.
+    async fn write_once(
+        &self,
+        name: &str,
+        unknown: String,
+        entries: Vec<Pair>,
+        request: &Bytes,
+    ) -> Result {
         let _writing = self.cx.writing.lock().await;
         if let Some(written) = self.earlier(request)? {
             return Ok(Done::at(vec![written.version]));
         }
-        self.find(name, || format!("Connector {name} not found"))?;
-        Ok(Done::at(
-            self.write(records::deletion(name), request).await?,
-        ))
-    }
-
-    async fn do_stop(&self, name: &str, request: &Bytes) -> Result {
-        let _writing = self.cx.writing.lock().await;
-        if let Some(written) = self.earlier(request)? {
-            return Ok(Done::at(vec![written.version]));
-        }
-        self.find(name, || format!("Unknown connector {name}"))?;
-        let entries = vec![
-            records::commit(name, 0),
-            records::target_state(name, TargetState::Stopped),
-        ];
+        self.find(name, || unknown)?;
         Ok(Done::at(self.write(entries, request).await?))
-    }
-
-    async fn do_restart(&self, name: &str, record: Pair, request: &Bytes) -> Result {
-        let _writing = self.cx.writing.lock().await;
-        if let Some(written) = self.earlier(request)? {
-            return Ok(Done::at(vec![written.version]));
-        }
-        self.find(name, || format!("Unknown connector: {name}"))?;
-        Ok(Done::at(self.write(vec![record], request).await?))
     }
 
     /// Without flags the outcome is waited for.
@@ -284,14 +269,22 @@ impl Control {
         }))
     }
 
-    async fn store(&self, name: &str, config: &Flat, x: Option<Extra>, request: &Bytes) -> Result {
+    /// Writes a config; one that creates its connector begins in the state `initial`.
+    async fn store(
+        &self,
+        name: &str,
+        config: &Flat,
+        initial: TargetState,
+        x: Option<Extra>,
+        request: &Bytes,
+    ) -> Result {
         let (created, target) = self
             .cx
             .config
             .read(|configs| (!configs.contains(name), configs.target_of(name)));
         // A state that was written while a connector of that name was deleted is not this one's.
-        let stray = created && target.is_some_and(|target| target != TargetState::default());
-        let target = stray.then(|| records::target_state(name, TargetState::default()));
+        let differs = created && initial != target.unwrap_or_default();
+        let target = differs.then(|| records::target_state(name, initial));
         let record = records::connector(name, records::entries(config));
         let entries = target.into_iter().chain([record]).collect();
         let versions = self.write(entries, request).await?;

@@ -101,8 +101,7 @@ impl Control {
     /// What stands under `x` in a connector's status.
     fn connector_extra(&self, name: &str, config: &Flat, finished: bool) -> Option<Value> {
         let mut extra = serde_json::Map::new();
-        let class = config.get("connector.class")?;
-        let connector = self.cx.registry.connector(class)?;
+        let connector = self.plugin(config)?;
         let support = self.cx.settings.exactly_once_sources;
         // Of a config that cannot be read without its placeholders nothing is promised.
         if let Ok(mut promise) = Promise::of(connector, config, support) {

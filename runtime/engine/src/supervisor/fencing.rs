@@ -49,12 +49,8 @@ pub(super) async fn round(cx: &Context, name: &str) -> Result<()> {
 
 /// Fences the first `count` ids of a source; false = it has no transactions.
 async fn fence_former(cx: &Context, name: &str, wanted: &Wanted, count: u32) -> Result<bool> {
-    let class = wanted
-        .config
-        .get("connector.class")
-        .map_or("", String::as_str);
     let source = |connector: &&Connector| connector.direction() == Direction::Source;
-    let Some(connector) = cx.registry.connector(class).filter(source) else {
+    let Some(connector) = cx.connector(&wanted.config).filter(source) else {
         return Ok(false);
     };
     let resolved = cx.resolve(&wanted.config).await?;

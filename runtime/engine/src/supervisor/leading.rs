@@ -199,8 +199,7 @@ async fn take(cx: Arc<Context>) -> Result<()> {
     let taking = async {
         let _writing = cx.writing.lock().await;
         let term = cx.leading.port.take().await?;
-        cx.config.refresh().await?;
-        cx.assignments.refresh().await?;
+        cx.read_to_end().await?;
         // So that placements get greater generations than any status has. Owners say again what is not believed.
         let statuses = cx.status.log().refresh();
         if let Ok(Err(error)) = tokio::time::timeout(STATUS_MAX, statuses).await {

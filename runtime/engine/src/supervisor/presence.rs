@@ -88,10 +88,7 @@ impl Supervisor {
 }
 
 async fn read(cx: Arc<Context>) -> Result<()> {
-    let missed = async {
-        cx.config.refresh().await?;
-        cx.assignments.refresh().await
-    };
     let late = |_| Error::transient("read", "the internal topics could not be read in time");
-    tokio::time::timeout(READ_MAX, missed).await.map_err(late)?
+    let read = tokio::time::timeout(READ_MAX, cx.read_to_end()).await;
+    read.map_err(late)?
 }

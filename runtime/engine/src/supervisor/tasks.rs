@@ -206,8 +206,7 @@ impl Supervisor {
     }
 
     fn is_sink(&self, connector: &Wanted) -> bool {
-        let class = connector.config.get("connector.class");
-        let plugin = class.and_then(|class| self.cx.registry.connector(class));
+        let plugin = self.cx.connector(&connector.config);
         plugin.is_some_and(|plugin| plugin.direction() == Direction::Sink)
     }
 

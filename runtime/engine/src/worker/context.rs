@@ -6,7 +6,7 @@ use crate::{
     metrics::Metrics,
     ports::{KeyedLog, Leadership, Membership, Peers, View, bus::SharedBus},
     providers::{Resolved, scrub},
-    registry::Registry,
+    registry::{Connector, Registry},
     supervisor::{Leading, Requests},
     validate,
     views::{
@@ -104,9 +104,15 @@ impl Context {
     }
     /// The version of the plugin that a config names, as statuses show it.
     pub(crate) fn plugin_version(&self, config: &Flat) -> Option<String> {
-        let class = config.get("connector.class")?;
-        let connector = self.registry.connector(class)?;
-        Some(connector.plugin().version.to_owned())
+        Some(self.connector(config)?.plugin().version.to_owned())
+    }
+    /// The connector that a config names by its class, if this worker has it.
+    pub(crate) fn connector(&self, config: &Flat) -> Option<&Connector> {
+        self.registry.connector(config.get("connector.class")?)
+    }
+    /// Reads what only the leader writes to its true end: what is wanted, and who runs it.
+    pub(crate) async fn read_to_end(&self) -> Result<()> {
+        tokio::try_join!(self.config.refresh(), self.assignments.refresh()).map(drop)
     }
     /// A connector's or a task's config for the plugins that need it, with everything secret in it told apart (I8). Read anew each time.
     pub(crate) async fn resolve(&self, config: &Flat) -> Result<Resolved> {

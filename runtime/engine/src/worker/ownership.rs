@@ -34,8 +34,7 @@ impl Ownership {
     }
     /// Whether it is the same still, after both topics were read to their true end. What was written before the former owner was fenced is seen (I4).
     pub(super) async fn holds(self, cx: &Context, id: &TaskId, config: &Flat) -> Result<bool> {
-        cx.config.refresh().await?;
-        cx.assignments.refresh().await?;
+        cx.read_to_end().await?;
         Ok(Self::now(cx, id, config) == Some(self))
     }
 }
