@@ -22,7 +22,7 @@ const RECORDS_MAX: usize = 5000;
 /// How many queues the partitions of a consumer are spread over, at most.
 pub(crate) const QUEUES_MAX: usize = 16;
 /// Records that wait in a queue of the client's before it fetches more.
-const QUEUED_MIN: usize = 50_000;
+const QUEUED_MIN: usize = 20_000;
 /// About what the client adds to each small record that waits.
 const RECORD_COST: usize = 400;
 /// No answer to a commit within this time = Transient.

@@ -4,22 +4,18 @@ use crate::{
     admin::Admin,
     blocking::{Bounded, run},
     client::Properties,
-    errors, producer,
+    errors,
+    producer::{self, TRANSACTION_MAX},
     writer::{Delivery, Line, LogProducer, configured},
 };
 use longshore_engine::ports::{Leadership, Term, TermEntry, TermLog, Version};
 use longshore_sdk::{Error, ErrorKind, Result, erased::Boxed};
 use rdkafka::producer::Producer as _;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::Mutex;
-
-const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
 /// Whose leadership, and what the leader writes.
 #[derive(Clone, Debug)]
@@ -197,12 +193,7 @@ impl KafkaTerm {
                 value: entry.value.as_deref(),
                 request: entry.request.as_deref(),
             };
-            loop {
-                if let Some(delivery) = producer.send(topic, &line)? {
-                    break waiting.push((topic, delivery));
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            waiting.push((topic, producer.enqueue(topic, &line).await?));
         }
         let mut versions = Vec::with_capacity(waiting.len());
         for (topic, delivery) in waiting {

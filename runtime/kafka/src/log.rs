@@ -5,17 +5,13 @@ use crate::{
     client::Properties,
     errors, producer,
     reader::{Reader, Start},
-    writer::{Delivery, Line, LogProducer, REQUEST, configured},
+    writer::{Line, LogProducer, REQUEST, configured},
 };
 use bytes::Bytes;
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Tail, Version};
 use longshore_sdk::{Datum, Error, ErrorKind, Headers, Result, TopicPartition, erased::Boxed};
 use rdkafka::producer::Producer;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// Nothing to read for this long = look whether the topic is still there.
@@ -85,24 +81,16 @@ impl KafkaLog {
     }
 
     async fn write(&self, producer: &LogProducer, entries: &[KeyValue]) -> Result<Vec<Version>> {
-        let mut versions = Vec::with_capacity(entries.len());
-        let mut waiting: VecDeque<Delivery> = VecDeque::new();
+        let mut waiting = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let line = Line {
                 key,
                 value: value.as_deref(),
                 request: None,
             };
-            loop {
-                if let Some(delivery) = producer.send(&self.spec.topic, &line)? {
-                    break waiting.push_back(delivery);
-                }
-                match waiting.pop_front() {
-                    Some(delivery) => versions.push(delivery.place().await?),
-                    None => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
+            waiting.push(producer.enqueue(&self.spec.topic, &line).await?);
         }
+        let mut versions = Vec::with_capacity(waiting.len());
         for delivery in waiting {
             versions.push(delivery.place().await?);
         }

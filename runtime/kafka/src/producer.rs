@@ -24,7 +24,7 @@ use std::{
 };
 
 /// A transactional call without an answer for this long leaves the producer dead.
-const TRANSACTION_MAX: Duration = Duration::from_secs(30);
+pub(crate) const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
 /// A producer; see [`ports::Producer`].
 pub(crate) struct KafkaProducer {

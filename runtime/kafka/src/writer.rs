@@ -29,6 +29,8 @@ use tokio::sync::oneshot;
 
 /// One round of the serving thread. The library's end of each round spins for up to a millisecond, so rounds are long.
 pub(crate) const POLL: Duration = Duration::from_secs(1);
+/// How long after it was full the line is tried again.
+const LINE_FULL: Duration = Duration::from_millis(20);
 
 /// What every producer of ours has in common; users may change it.
 pub(crate) fn configured(
@@ -185,8 +187,18 @@ impl LogProducer {
         &self.context().refusal
     }
 
-    /// Puts an entry in line; `Ok(None)` = the line is full.
-    pub(crate) fn send(&self, topic: &str, line: &Line<'_>) -> Result<Option<Delivery>> {
+    /// Puts an entry in line, waiting for room.
+    pub(crate) async fn enqueue(&self, topic: &str, line: &Line<'_>) -> Result<Delivery> {
+        loop {
+            if let Some(delivery) = self.send(topic, line)? {
+                return Ok(delivery);
+            }
+            tokio::time::sleep(LINE_FULL).await;
+        }
+    }
+
+    /// `Ok(None)` = the line is full.
+    fn send(&self, topic: &str, line: &Line<'_>) -> Result<Option<Delivery>> {
         let (asker, delivery) = oneshot::channel();
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(asker));
         record.key = Some(line.key);
