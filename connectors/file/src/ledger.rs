@@ -59,6 +59,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the offsets are this connector's, of this consumer group.
+    pub(crate) fn is_of(&self, connector: &str, group: &str) -> bool {
+        self.connector == connector && self.group == group
+    }
+
     /// The next offset of a partition, if it is known.
     pub(crate) fn offset(&self, at: &TopicPartition) -> Option<i64> {
         self.offsets.get(&*at.topic)?.get(&at.partition).copied()
@@ -87,9 +92,18 @@ pub(crate) struct LedgerFile {
     file: File,
 }
 
+/// What became of asking for the lock.
+#[derive(Debug)]
+pub(crate) enum Lock {
+    /// It is ours.
+    Taken(LedgerFile),
+    /// Somebody has it: what the ledger says, if it can be read at this moment.
+    Held(Option<Ledger>),
+}
+
 impl LedgerFile {
-    /// Locks the ledger of `data`; an error of kind Fenced if somebody has it.
-    pub(crate) fn lock(data: &Path) -> Result<Self> {
+    /// Locks the ledger of `data`, if nobody has it.
+    pub(crate) fn lock(op: &'static str, data: &Path) -> Result<Lock> {
         let path = beside(data, SUFFIX);
         for _ in 0..LOCK_ATTEMPTS {
             let file = OpenOptions::new()
@@ -98,39 +112,22 @@ impl LedgerFile {
                 .create(true)
                 .truncate(false)
                 .open(&path)
-                .map_err(|error| failed("open", &path, error))?;
-            locked(&file, &path)?;
+                .map_err(|error| failed(op, &path, error))?;
+            if !locked(op, &file, &path)? {
+                return Ok(Lock::Held(parsed(op, &file, &path).ok().flatten()));
+            }
             // Between open and lock the owner may have renamed a new ledger over this one, and left.
-            if same(&file, &path).map_err(|error| failed("open", &path, error))? {
-                return Ok(Self { path, file });
+            if same(&file, &path).map_err(|error| failed(op, &path, error))? {
+                return Ok(Lock::Taken(Self { path, file }));
             }
         }
-        Err(
-            Error::transient("open", "the ledger is replaced all the time")
-                .with("file", path.display()),
-        )
+        Err(Error::transient(op, "the ledger is replaced all the time")
+            .with("file", path.display()))
     }
 
     /// What it says; `None` if it was just made.
-    pub(crate) fn read(&mut self) -> Result<Option<Ledger>> {
-        let mut text = Vec::new();
-        let mut part = (&self.file).take(BYTES_MAX);
-        part.read_to_end(&mut text)
-            .map_err(|error| failed("open", &self.path, error))?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let unknown = |text: &str| {
-            let message =
-                format!("{text}: move it away to append without knowing what was written before");
-            Error::config("open", message).with("file", self.path.display())
-        };
-        let ledger: Ledger = serde_json::from_slice(&text)
-            .map_err(|error| unknown("the ledger beside the file cannot be read").because(error))?;
-        if ledger.version != VERSION {
-            return Err(unknown("the ledger beside the file is of another version"));
-        }
-        Ok(Some(ledger))
+    pub(crate) fn read(&mut self, op: &'static str) -> Result<Option<Ledger>> {
+        parsed(op, &self.file, &self.path)
     }
 
     /// Replaces it, durably. After an error either the old or the new one is there.
@@ -141,7 +138,12 @@ impl LedgerFile {
         let aside = beside(&self.path, ".new");
         let mut file = File::create(&aside).map_err(fail)?;
         // Only the owner writes aside, and the new file is locked before it gets the name: there is no moment without a lock.
-        locked(&file, &aside)?;
+        if !locked(op, &file, &aside)? {
+            return Err(
+                Error::transient(op, "file: somebody else has the next ledger locked")
+                    .with("file", aside.display()),
+            );
+        }
         file.write_all(&text).map_err(fail)?;
         file.sync_all().map_err(fail)?;
         fs::rename(&aside, &self.path).map_err(fail)?;
@@ -171,16 +173,34 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn locked(file: &File, path: &Path) -> Result<()> {
+fn locked(op: &'static str, file: &File, path: &Path) -> Result<bool> {
     match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(Error::fenced(
-            "open",
-            "file: another task writes it: give every connector a file of its own",
-        )
-        .with("file", path.display())),
-        Err(TryLockError::Error(error)) => Err(failed("open", path, error)),
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(failed(op, path, error)),
     }
+}
+
+/// What a ledger says that is read from its start; `None` if it was just made.
+fn parsed(op: &'static str, file: &File, path: &Path) -> Result<Option<Ledger>> {
+    let mut text = Vec::new();
+    let mut part = file.take(BYTES_MAX);
+    part.read_to_end(&mut text)
+        .map_err(|error| failed(op, path, error))?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let unknown = |text: &str| {
+        let message =
+            format!("{text}: move it away to append without knowing what was written before");
+        Error::config(op, message).with("file", path.display())
+    };
+    let ledger: Ledger = serde_json::from_slice(&text)
+        .map_err(|error| unknown("the ledger beside the file cannot be read").because(error))?;
+    if ledger.version != VERSION {
+        return Err(unknown("the ledger beside the file is of another version"));
+    }
+    Ok(Some(ledger))
 }
 
 fn same(file: &File, path: &Path) -> io::Result<bool> {
@@ -197,22 +217,31 @@ mod tests {
     use super::*;
     use longshore_sdk::ErrorKind;
 
+    fn lock(data: &Path) -> LedgerFile {
+        match LedgerFile::lock("open", data) {
+            Ok(Lock::Taken(file)) => file,
+            other => panic!("nobody has it: {other:?}"),
+        }
+    }
+
     #[test]
     fn what_was_stored_is_read_and_the_lock_outlives_the_replacement() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         let mut ledger = Ledger::new("c", "g");
-        let mut file = LedgerFile::lock(&data).expect("nobody has it");
-        assert_eq!(file.read().expect("readable"), None);
+        let mut file = lock(&data);
+        assert_eq!(file.read("open").expect("readable"), None);
         for offset in 1..4 {
             ledger.note(&TopicOffsets::from([(TopicPartition::new("t", 3), offset)]));
             file.store("flush", &ledger).expect("stored");
-            let second = LedgerFile::lock(&data).expect_err("it is held");
-            assert_eq!(second.kind(), ErrorKind::Fenced);
+            match LedgerFile::lock("open", &data) {
+                Ok(Lock::Held(holder)) => assert_eq!(holder.as_ref(), Some(&ledger)),
+                other => panic!("it is held: {other:?}"),
+            }
         }
         drop(file);
-        let mut file = LedgerFile::lock(&data).expect("it was let go");
-        let read = file.read().expect("readable").expect("there");
+        let mut file = lock(&data);
+        let read = file.read("open").expect("readable").expect("there");
         assert_eq!(read, ledger);
         assert_eq!(read.offset(&TopicPartition::new("t", 3)), Some(3));
         assert_eq!(read.offset(&TopicPartition::new("t", 4)), None);
@@ -224,9 +253,9 @@ mod tests {
         let data = folder.path().join("data");
         for text in ["somebody's notes", "{\"version\":2}"] {
             fs::write(beside(&data, SUFFIX), text).expect("written");
-            let mut file = LedgerFile::lock(&data).expect("nobody has it");
+            let mut file = lock(&data);
             assert_eq!(
-                file.read().expect_err("no ledger").kind(),
+                file.read("open").expect_err("no ledger").kind(),
                 ErrorKind::Config
             );
             drop(file);

@@ -4,6 +4,7 @@
 //! microseconds, but a network file system or a full write-back queue may hold a thread for seconds, which the runtime's own
 //! threads cannot afford. (`block_in_place` would need the multi-threaded runtime and saves little at one call per batch.)
 
+mod claim;
 mod client;
 mod config;
 mod json;

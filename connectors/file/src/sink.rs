@@ -1,14 +1,19 @@
 //! The sink connector and its task.
 
-use crate::{Format, SinkConfig, client, config, render, target::Target};
+use crate::{Format, SinkConfig, claim::Claim, client, config, render};
 use longshore_sdk::{
     Capabilities, Guarantee, Level, Plugin, Refused, Result, Share, Sink, SinkConnector,
     SinkContext, SinkRecord, TopicOffsets, TopicPartition, config::Finding,
 };
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// A buffer that grew beyond this for one batch is given back (I6).
 const BUFFER_KEPT_MAX: usize = 4 * 1024 * 1024;
+/// How long a task whose partitions came waits for the one that had them, which has still to let go of the file (I6), and how often it looks. One that is
+/// frozen holds the file until it is gone: whoever waits for it is opened again.
+const HELD_MAX: Duration = Duration::from_secs(4);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The `file-sink` connector.
 #[derive(Debug)]
@@ -52,13 +57,14 @@ impl SinkConnector for FileSink {
         let path = file(&config).map_err(|finding| config::refused(&finding))?;
         let mut opened = Some(Box::new(None));
         client::blocking(&mut opened, "open", move |opened| {
-            *opened = Some(Target::open(path, &cx.connector, &cx.group)?);
+            *opened = Some(Claim::new(path, &cx.connector, &cx.group)?);
             Ok(())
         })
         .await?;
         Ok(FileSinkTask {
             format: config.format,
-            target: opened.and_then(|target| *target).map(Box::new),
+            claim: opened.and_then(|claim| *claim).map(Box::new),
+            owned: BTreeSet::new(),
             buffer: Vec::new(),
             taken: TopicOffsets::new(),
         })
@@ -69,11 +75,12 @@ fn file(config: &SinkConfig) -> Result<PathBuf, Finding> {
     config::file(config.file.as_ref(), "standard output")
 }
 
-/// A task: the only writer of its file.
+/// A task: the only writer of its file while it owns partitions.
 #[derive(Debug)]
 pub struct FileSinkTask {
     format: Format,
-    target: Option<Box<Target>>,
+    claim: Option<Box<Claim>>,
+    owned: BTreeSet<TopicPartition>,
     /// The lines of a batch; kept for its capacity.
     buffer: Vec<u8>,
     /// The next offset of each partition whose records were written since the last flush.
@@ -82,11 +89,24 @@ pub struct FileSinkTask {
 
 impl Sink for FileSinkTask {
     async fn assigned(&mut self, at: &[TopicPartition]) -> Result<Option<TopicOffsets>> {
-        // The lock on the ledger is the claim.
-        Ok(Some(match &self.target {
-            Some(target) => target.offsets(at),
-            None => TopicOffsets::new(),
-        }))
+        let until = Instant::now() + HELD_MAX;
+        loop {
+            let (wanted, last) = (at.to_vec(), Instant::now() >= until);
+            let taken = client::blocking(&mut self.claim, "assigned", move |claim| {
+                if let Some(target) = claim.take()? {
+                    return Ok(Some(target.offsets(&wanted)));
+                }
+                if last {
+                    return Err(claim.held("assigned"));
+                }
+                Ok(None)
+            });
+            if let Some(offsets) = taken.await? {
+                self.owned.extend(at.iter().cloned());
+                return Ok(Some(offsets));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<Vec<Refused>> {
@@ -100,8 +120,8 @@ impl Sink for FileSinkTask {
                 refused.push(Refused { index, error });
             }
         }
-        self.buffer = client::blocking(&mut self.target, "put", move |target| {
-            target.append(&lines)?;
+        self.buffer = client::blocking(&mut self.claim, "put", move |claim| {
+            claim.target("put")?.append(&lines)?;
             lines.shrink_to(BUFFER_KEPT_MAX);
             Ok(lines)
         })
@@ -117,8 +137,8 @@ impl Sink for FileSinkTask {
             let entry = covered.entry(at.clone()).or_insert(*offset);
             *entry = (*entry).max(*offset);
         }
-        client::blocking(&mut self.target, "flush", move |target| {
-            target.commit(&covered)
+        client::blocking(&mut self.claim, "flush", move |claim| {
+            claim.target("flush")?.commit(&covered)
         })
         .await?;
         self.taken.clear();
@@ -126,13 +146,23 @@ impl Sink for FileSinkTask {
     }
 
     async fn revoked(&mut self, at: &[TopicPartition]) -> Result<()> {
-        if !at.iter().any(|at| self.taken.contains_key(at)) {
+        self.owned.retain(|owned| !at.contains(owned));
+        let (none_left, lost) = (
+            self.owned.is_empty(),
+            at.iter().any(|at| self.taken.contains_key(at)),
+        );
+        if !none_left && !lost {
             return Ok(());
         }
         // Lost without a flush: these records come again, so that their lines have to go.
         let alone = self.taken.keys().all(|taken| at.contains(taken));
         self.taken.clear();
-        client::blocking(&mut self.target, "revoked", move |target| {
+        client::blocking(&mut self.claim, "revoked", move |claim| {
+            if none_left {
+                claim.let_go();
+                return Ok(());
+            }
+            let target = claim.target("revoked")?;
             if alone {
                 return target.revert();
             }
@@ -145,14 +175,12 @@ impl Sink for FileSinkTask {
     }
 
     async fn close(&mut self) -> Result<()> {
-        let Some(target) = self.target.take() else {
+        let mut slot = self.claim.take();
+        if slot.is_none() {
             return Ok(());
-        };
-        let mut slot = Some(Box::new(Some(target)));
-        client::blocking(&mut slot, "close", |target| {
-            if let Some(target) = target.take() {
-                target.close();
-            }
+        }
+        client::blocking(&mut slot, "close", |claim| {
+            claim.let_go();
             Ok(())
         })
         .await

@@ -36,14 +36,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Opens the file for a connector: locks it, cuts off what a dead task left, and says so in the ledger.
-    pub(crate) fn open(path: PathBuf, connector: &str, group: &str) -> Result<Self> {
-        let fail = |error| failed("open", &path, error);
-        fs::create_dir_all(directory(&path)).map_err(fail)?;
-        let mut ledger_file = LedgerFile::lock(&path)?;
-        let (file, metadata) = appendable("open", &path)?;
-        let mut ledger = match ledger_file.read()? {
-            Some(ledger) if ledger.connector == connector && ledger.group == group => ledger,
+    /// Opens the file for a connector that has its ledger locked: cuts off what a dead task left, and says so in the ledger.
+    pub(crate) fn open(
+        path: PathBuf,
+        mut ledger_file: LedgerFile,
+        connector: &str,
+        group: &str,
+    ) -> Result<Self> {
+        let fail = |error| failed("assigned", &path, error);
+        let (file, metadata) = appendable("assigned", &path)?;
+        let mut ledger = match ledger_file.read("assigned")? {
+            Some(ledger) if ledger.is_of(connector, group) => ledger,
             Some(other) => {
                 tracing::warn!(
                     file = %path.display(), connector = other.connector, group = other.group,
@@ -58,7 +61,7 @@ impl Target {
         ledger.inode = metadata.ino();
         ledger.mark = mark(&file, length).map_err(fail)?;
         ledger.writing = true;
-        ledger_file.store("open", &ledger)?;
+        ledger_file.store("assigned", &ledger)?;
         Ok(Self {
             path,
             file,
@@ -227,8 +230,13 @@ impl Target {
     }
 }
 
+/// Makes the directories that `path` is in.
+pub(crate) fn folder(op: &'static str, path: &Path) -> Result<()> {
+    fs::create_dir_all(directory(path)).map_err(|error| failed(op, path, error))
+}
+
 /// Opens a regular file for appending; makes it, durably, if it is not there.
-fn appendable(op: &'static str, path: &Path) -> Result<(File, Metadata)> {
+pub(crate) fn appendable(op: &'static str, path: &Path) -> Result<(File, Metadata)> {
     let fail = |error| failed(op, path, error);
     let new = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => false,
@@ -251,7 +259,7 @@ fn appendable(op: &'static str, path: &Path) -> Result<(File, Metadata)> {
 
 /// The length to go on from: the committed one if the file is ours, with what lies behind it cut off; else all that is there.
 fn recovered(path: &Path, file: &File, metadata: &Metadata, ledger: &Ledger) -> Result<u64> {
-    let fail = |error| failed("open", path, error);
+    let fail = |error| failed("assigned", path, error);
     let size = metadata.len();
     if ledger.inode == 0 {
         return ended(path, file, size);
@@ -287,7 +295,7 @@ fn recovered(path: &Path, file: &File, metadata: &Metadata, ledger: &Ledger) -> 
 
 /// Ends the last line of a file that was written by somebody else, so that our first line is one; returns the length.
 fn ended(path: &Path, mut file: &File, size: u64) -> Result<u64> {
-    let fail = |error| failed("open", path, error);
+    let fail = |error| failed("assigned", path, error);
     let mut last = [b'\n'];
     if size > 0 {
         file.read_exact_at(&mut last, size - 1).map_err(fail)?;
@@ -314,10 +322,15 @@ fn mark(file: &File, length: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Lock;
     use longshore_sdk::ErrorKind;
 
     fn target(folder: &tempfile::TempDir) -> Target {
-        Target::open(folder.path().join("out"), "c", "g").expect("opened")
+        let path = folder.path().join("out");
+        match LedgerFile::lock("assigned", &path) {
+            Ok(Lock::Taken(ledger)) => Target::open(path, ledger, "c", "g").expect("opened"),
+            other => panic!("nobody has it: {other:?}"),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::PathBuf,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -53,8 +54,11 @@ impl Place {
         };
         sink.open(&config, shares[0].clone(), cx).await
     }
+    /// Opened, with the one partition.
     async fn open(&self) -> Box<dyn DynSink> {
-        self.opened("c").await.expect("open")
+        let mut task = self.opened("c").await.expect("open");
+        start(&mut task).await;
+        task
     }
 }
 
@@ -83,6 +87,90 @@ async fn flushed(task: &mut Box<dyn DynSink>, offset: i64, text: &str) {
 async fn start(task: &mut Box<dyn DynSink>) -> TopicOffsets {
     let claimed = task.assigned(&[TopicPartition::new("t", 0)]).await;
     claimed.expect("assigned").expect("it keeps the offsets")
+}
+
+/// As a sink moves to another worker: the new task is open while the old one writes, and has the file when the group gives it the partitions.
+#[tokio::test(start_paused = true)]
+async fn two_tasks_of_one_connector_write_one_after_the_other() {
+    let place = Place::new();
+    let mut old = place.open().await;
+    flushed(&mut old, 0, "a").await;
+    let mut new = place.opened("c").await.expect("it waits for partitions");
+    flushed(&mut old, 1, "b").await;
+    put(&mut old, 2, "unflushed").await.expect("put");
+    // The old one has still to close when the partition comes.
+    let coming = tokio::spawn(async move {
+        let offsets = start(&mut new).await;
+        (new, offsets)
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!coming.is_finished(), "it waits");
+    old.close().await.expect("close");
+    let (mut new, offsets) = coming.await.expect("no panic");
+    assert_eq!(offsets, at(2), "what the old one has flushed");
+    flushed(&mut new, 2, "c").await;
+    assert_eq!(place.text(), "a\nb\nc\n");
+    // Back again, by the group alone: both stay open.
+    let mut old = place.opened("c").await.expect("it waits for partitions");
+    new.revoked(&[TopicPartition::new("t", 0)])
+        .await
+        .expect("revoked");
+    assert_eq!(start(&mut old).await, at(3));
+    flushed(&mut old, 3, "d").await;
+    new.close().await.expect("close");
+    flushed(&mut old, 4, "e").await;
+    assert_eq!(place.text(), "a\nb\nc\nd\ne\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_goes_with_the_last_partition() {
+    let place = Place::new();
+    let partition = |number| TopicPartition::new("t", number);
+    let mut old = place.opened("c").await.expect("open");
+    let both = [partition(0), partition(1)];
+    old.assigned(&both).await.expect("assigned");
+    flushed(&mut old, 0, "a").await;
+    let mut new = place.opened("c").await.expect("open");
+    old.revoked(&both[1..]).await.expect("revoked");
+    let wanted = both[1..].to_vec();
+    let coming = tokio::spawn(async move {
+        let offsets = new.assigned(&wanted).await;
+        (new, offsets)
+    });
+    flushed(&mut old, 1, "b").await;
+    put(&mut old, 2, "lost").await.expect("put");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!coming.is_finished(), "it waits");
+    // Lost without a flush: what was put comes again elsewhere.
+    old.revoked(&both[..1]).await.expect("revoked");
+    let (mut new, offsets) = coming.await.expect("no panic");
+    assert_eq!(offsets.expect("assigned"), Some(TopicOffsets::new()));
+    assert_eq!(start(&mut new).await, at(2));
+    assert_eq!(place.text(), "a\nb\n");
+    let error = put(&mut old, 2, "x").await.expect_err("nothing is its own");
+    assert_eq!(error.kind(), ErrorKind::Bug);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_is_fenced_after_a_while_and_another_connector_at_once() {
+    let place = Place::new();
+    let mut same = place.opened("c").await.expect("nobody has it yet");
+    let mut other = place.opened("another").await.expect("nobody has it yet");
+    let mut holds = place.open().await;
+    let wanted = [TopicPartition::new("t", 0)];
+    let before = tokio::time::Instant::now();
+    let error = other.assigned(&wanted).await.expect_err("it is another's");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(before.elapsed() < Duration::from_secs(1));
+    let error = same.assigned(&wanted).await.expect_err("it is frozen");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(
+        before.elapsed() < Duration::from_secs(10),
+        "I6: it does not wait for ever"
+    );
+    flushed(&mut holds, 0, "a").await;
+    holds.close().await.expect("close");
+    assert_eq!(start(&mut same).await, at(1));
 }
 
 #[tokio::test]

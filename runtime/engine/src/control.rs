@@ -10,10 +10,13 @@ mod command;
 mod error;
 mod forward;
 mod judge;
+mod leave;
 mod offsets;
 mod plugins;
 mod read;
 mod session;
+mod status;
+mod told;
 mod write;
 
 pub use crate::views::config::{SessionKey, TargetState};
@@ -109,7 +112,10 @@ impl Control {
             self.cx.assignments.is_ready(),
         ];
         let view = self.cx.view();
-        let (status, message) = if ready.contains(&false) {
+        let trouble = self.cx.trouble();
+        let (status, message) = if let Some(trouble) = &trouble {
+            (HealthStatus::Unhealthy, &**trouble)
+        } else if ready.contains(&false) {
             let text = "Worker is still starting up. The worker is currently initializing and reading to the end of internal topics.";
             (HealthStatus::Starting, text)
         } else if !view.members.contains(&view.me) {

@@ -1,6 +1,7 @@
 //! Keeps what runs in step with what is wanted. Level-triggered: whatever happens, the whole is compared again, and only what differs is touched (D4).
 
 mod connector;
+mod departing;
 mod fencing;
 mod handover;
 mod leading;
@@ -10,10 +11,13 @@ pub mod plan;
 mod presence;
 mod requests;
 mod state;
+mod task_set;
 mod tasks;
 
+pub(crate) use departing::{DEPART_MAX, Departures};
 pub(crate) use fencing::transactional_id;
 pub(crate) use leading::Leading;
+pub(crate) use presence::Whereabouts;
 pub(crate) use requests::{Request, Requests};
 
 use crate::{
@@ -27,6 +31,7 @@ use placing::Placing;
 use presence::Presence;
 use state::TaskRun;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use task_set::PlanLine;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +45,9 @@ pub(crate) struct Supervisor {
     lead: Lead,
     placing: Placing,
     presence: Presence,
+    /// Since when it is to leave.
+    departing: Option<Instant>,
+    line: PlanLine,
 }
 
 /// How long changes of statuses are gathered before they are looked at: each task says something when many move.
@@ -58,39 +66,58 @@ impl Supervisor {
             lead: Lead::default(),
             placing: Placing::default(),
             presence: Presence::default(),
+            departing: None,
+            line: PlanLine::default(),
         }
     }
 
-    /// Runs until `stop`, then stops everything that runs.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Runs until `stop`, then stops everything that runs. From `depart` on it takes nothing new, and ends once others have its tasks, or nobody takes them.
+    pub(crate) async fn run(mut self, depart: CancellationToken, stop: CancellationToken) {
         let ready = async {
             self.cx.config.ready().await;
             self.cx.assignments.ready().await;
             self.cx.status.log().ready().await;
         };
         tokio::select! {
-            () = ready => self.supervise(&stop).await,
+            () = ready => self.supervise(&depart, &stop).await,
+            () = depart.cancelled() => {}
             () = stop.cancelled() => {}
         }
         self.shut_down().await;
     }
 
-    async fn supervise(&mut self, stop: &CancellationToken) {
+    async fn supervise(&mut self, depart: &CancellationToken, stop: &CancellationToken) {
         let mut config = self.cx.config.changes();
         let mut assignments = self.cx.assignments.changes();
         let mut leading = self.cx.leading.changes();
         let mut members = self.cx.membership.view();
         let mut statuses = self.cx.status.log().changes();
+        let mut troubles = (
+            self.cx.config.troubles(),
+            self.cx.offsets.troubles(),
+            self.cx.assignments.troubles(),
+        );
         self.skip_old_restarts();
         loop {
             config.borrow_and_update();
             assignments.borrow_and_update();
             leading.borrow_and_update();
             members.borrow_and_update();
-            let wake = self.reconcile();
+            troubles.0.borrow_and_update();
+            troubles.1.borrow_and_update();
+            troubles.2.borrow_and_update();
+            let mut wake = self.reconcile();
+            if let Some(since) = self.departing {
+                let stays = self.stays(&self.cx.view(), since, Instant::now());
+                if stays.is_none() {
+                    return;
+                }
+                earlier(&mut wake, stays);
+            }
             let cx = Arc::clone(&self.cx);
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = depart.cancelled(), if self.departing.is_none() => self.departing = Some(Instant::now()),
                 ended = self.crew.ended() => self.ended(ended),
                 Some(request) = self.requests.recv() => self.requested(request),
                 () = cx.requests.replans() => {}
@@ -99,6 +126,9 @@ impl Supervisor {
                 Ok(()) = assignments.changed() => {}
                 Ok(()) = leading.changed() => {}
                 Ok(()) = members.changed() => {}
+                Ok(()) = troubles.0.changed() => {}
+                Ok(()) = troubles.1.changed() => {}
+                Ok(()) = troubles.2.changed() => {}
                 () = gathered(&mut statuses) => {}
                 () = until(wake) => {}
             }

@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod config;
 pub mod fold;
 pub mod offset;
+mod requests;
 pub mod status;
 mod text;
 

@@ -11,7 +11,7 @@ mod settings;
 mod topics;
 
 pub use crate::views::assignment::agree;
-pub(crate) use context::{Context, wall_clock_ms};
+pub(crate) use context::Context;
 pub use context::{Logs, Ports};
 pub(crate) use crew::{Crew, Ended, PlanId};
 pub(crate) use launch::Launch;
@@ -22,9 +22,10 @@ use crate::{
     control::{Control, keep_session_key},
     metrics::Metrics,
     registry::Registry,
-    supervisor::{Leading, Requests, Supervisor},
+    supervisor::{DEPART_MAX, Departures, Leading, Requests, Supervisor, Whereabouts},
     views::{
-        assignment::AssignmentView, config::ConfigView, offset::OffsetView, status::StatusView,
+        assignment::AssignmentView, config::ConfigView, fold::Loss, offset::OffsetView,
+        status::StatusView,
     },
 };
 use context::Dice;
@@ -43,6 +44,7 @@ const VIEWS_END_MAX: Duration = Duration::from_secs(1);
 /// A running worker. Dropped without [`Worker::shutdown`] it stops without a word, as a killed process does.
 pub struct Worker {
     control: Control,
+    depart: CancellationToken,
     stop: CancellationToken,
     supervisor: Option<JoinHandle<()>>,
     grace: Duration,
@@ -62,15 +64,23 @@ impl Worker {
         let grace = settings.grace;
         let logs = ports.logs;
         let budget = Budget::new(settings.memory, Arc::clone(&metrics));
+        let topics = &settings.topics;
+        let config = format!("{} (config.storage.topic)", topics.config);
+        let offset = format!("{} (offset.storage.topic)", topics.offset);
+        let coordination = format!("{}-coordination (group.id)", settings.group_id);
         let cx = Arc::new(Context {
             dice: Dice::new(settings.seed),
             settings,
             budget,
             bus: ports.bus,
-            config: Arc::new(ConfigView::new("config", logs.config)),
-            offsets: Arc::new(OffsetView::new("offset", logs.offset)),
+            config: Arc::new(ConfigView::new(config, Loss::Keep, logs.config)),
+            offsets: Arc::new(OffsetView::new(offset, Loss::Keep, logs.offset)),
             status: StatusView::new(logs.status),
-            assignments: Arc::new(AssignmentView::new("coordination", logs.coordination)),
+            assignments: Arc::new(AssignmentView::new(
+                coordination,
+                Loss::Keep,
+                logs.coordination,
+            )),
             leading: Leading::new(ports.leadership),
             peers: ports.peers,
             membership: ports.membership,
@@ -78,7 +88,9 @@ impl Worker {
             metrics,
             live: Live::default(),
             lowered: Lowered::default(),
+            whereabouts: Whereabouts::default(),
             requests,
+            departures: Departures::default(),
             writing: tokio::sync::Mutex::default(),
         });
         let mut followers = JoinSet::new();
@@ -95,11 +107,12 @@ impl Worker {
             let (stall, call_max) = (watched.settings.stall_timeout, watched.settings.call_max());
             watched.live.watch(stall, call_max, &watched.metrics).await;
         });
-        let stop = CancellationToken::new();
+        let (depart, stop) = (CancellationToken::new(), CancellationToken::new());
         let supervisor = Supervisor::new(Arc::clone(&cx), asked);
-        let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        let supervisor = tokio::spawn(supervisor.run(depart.clone(), stop.clone()));
         Self {
             control: Control::new(cx),
+            depart,
             stop,
             supervisor: Some(supervisor),
             grace,
@@ -110,12 +123,23 @@ impl Worker {
     pub fn control(&self) -> Control {
         self.control.clone()
     }
-    /// Stops taking work, drains every task within the grace period, says UNASSIGNED, leaves the group.
+    /// Stops taking work, hands its tasks over to other workers where there are any, drains what is left within the grace period, says UNASSIGNED,
+    /// leaves the group. It takes [`DEPART_MAX`] for the first part at most, and for the rest two grace periods and a few seconds.
     pub async fn shutdown(mut self) {
-        self.stop.cancel();
-        let limit = self.grace * 2 + END_MAX;
         if let Some(mut supervisor) = self.supervisor.take() {
-            match tokio::time::timeout(limit, &mut supervisor).await {
+            self.depart.cancel();
+            let handed_over = tokio::select! {
+                ended = &mut supervisor => Some(ended),
+                () = self.control.take_leave() => None,
+                () = tokio::time::sleep(DEPART_MAX) => None,
+            };
+            self.stop.cancel();
+            let limit = self.grace * 2 + END_MAX;
+            let ended = match handed_over {
+                Some(ended) => Ok(ended),
+                None => tokio::time::timeout(limit, &mut supervisor).await,
+            };
+            match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "the supervisor ended badly"),
                 Err(_) => {

@@ -4,7 +4,7 @@ use crate::{
     admin::Admin, client::ClientSettings, consumer::GroupConsumer, producer::KafkaProducer,
 };
 use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Producer, ProducerSpec, TopicSpec};
-use longshore_sdk::{Result, TopicOffsets, erased::Boxed};
+use longshore_sdk::{Error, Result, TopicOffsets, erased::Boxed};
 use tokio::sync::OnceCell;
 
 /// Opens clients of one cluster.
@@ -48,6 +48,17 @@ impl Bus for KafkaBus {
     }
     fn ensure_topic(&self, topic: TopicSpec) -> Boxed<'_, Result<bool>> {
         Box::pin(async move { self.admin().await?.ensure_topic(&topic).await })
+    }
+    fn explain<'a>(&'a self, error: Error, beside: &'a str) -> Boxed<'a, Error> {
+        Box::pin(async move {
+            let mut context = error.context().iter();
+            let named = context.find(|(name, _)| *name == "topic");
+            let topic = named.map_or_else(|| beside.to_owned(), |(_, topic)| topic.clone());
+            match self.admin().await {
+                Ok(admin) => admin.why_unwritten(error, &topic).await,
+                Err(_) => error,
+            }
+        })
     }
     fn committed<'a>(&'a self, group: &'a str) -> Boxed<'a, Result<TopicOffsets>> {
         Box::pin(async move { self.admin().await?.committed(group).await })

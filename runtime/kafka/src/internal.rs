@@ -21,6 +21,8 @@ pub struct InternalTopic {
     pub replication: Option<i16>,
     /// Further topic configs when it is created.
     pub config: Properties,
+    /// The group has used it: one that is missing was deleted, and an empty one in its place would be a loss that nobody sees.
+    pub used: bool,
 }
 
 impl InternalTopic {
@@ -48,7 +50,19 @@ impl InternalTopic {
             exact,
             replication: None,
             config: Properties::new(),
+            used: false,
         }
+    }
+    fn deleted(&self) -> Error {
+        let name = &self.name;
+        Error::config(
+            "start",
+            format!(
+                "the topic {name} ({}) is missing, and this group.id has used it: it was deleted. Restore it, or create it empty (kafka-topics.sh --create --topic {name} --partitions {} --config cleanup.policy=compact) if what it held is to be forgotten",
+                self.key, self.partitions
+            ),
+        )
+        .with("topic", name)
     }
     fn check_partitions(&self, partitions: i32) -> Result<()> {
         if !self.exact || partitions == self.partitions {
@@ -68,7 +82,8 @@ impl InternalTopic {
 
 impl Admin {
     /// Creates a worker's internal topics where they are missing, and checks those that exist.
-    /// Err (Config): one that is not compacted would lose what it holds; one with the wrong number of partitions cannot keep its order.
+    /// Err (Config): one that is not compacted would lose what it holds; one with the wrong number of partitions cannot keep its order; one that the
+    /// group has used is not created again.
     pub async fn ensure_internal(&self, topics: &[InternalTopic]) -> Result<()> {
         let brokers = self.brokers().await?;
         let existing = self.topics().await?;
@@ -76,6 +91,9 @@ impl Admin {
             .iter()
             .partition(|topic| existing.contains_key(&topic.name));
         self.check_internal(&known, &existing).await?;
+        if let Some(deleted) = missing.iter().find(|topic| topic.used) {
+            return Err(deleted.deleted());
+        }
         for topic in missing {
             let mut config = topic.config.clone();
             config.insert("cleanup.policy".to_owned(), "compact".to_owned());

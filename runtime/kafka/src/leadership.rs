@@ -1,4 +1,4 @@
-//! The leader's pen: one transactional producer for the config topic and the assignments, so that a former leader is fenced by the broker itself.
+//! The leader's pen: one transactional producer for the config topic, the assignments and the offsets that people change, so that a former leader is fenced by the broker itself.
 
 use crate::{
     admin::Admin,
@@ -11,9 +11,12 @@ use crate::{
 use longshore_engine::ports::{Leadership, Term, TermEntry, TermLog, Version};
 use longshore_sdk::{Error, ErrorKind, Result, erased::Boxed};
 use rdkafka::producer::Producer as _;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::Mutex;
 
@@ -26,6 +29,22 @@ pub struct LeadershipSpec {
     pub config_topic: String,
     /// `<group.id>-coordination`.
     pub coordination_topic: String,
+    /// `offset.storage.topic`.
+    pub offset_topic: String,
+}
+
+impl LeadershipSpec {
+    fn topic(&self, log: TermLog) -> &str {
+        match log {
+            TermLog::Config => &self.config_topic,
+            TermLog::Coordination => &self.coordination_topic,
+            TermLog::Offset => &self.offset_topic,
+        }
+    }
+    /// The topics that entries go to.
+    fn topics_of(&self, entries: &[TermEntry]) -> BTreeSet<&str> {
+        entries.iter().map(|entry| self.topic(entry.log)).collect()
+    }
 }
 
 /// The right to write what only the leader may; see [`Leadership`].
@@ -63,6 +82,8 @@ impl Opener {
         let mut resolved = configured(settings, &client_id, Some(&self.id), &Properties::new())?;
         // A person waits for most of these writes.
         resolved.force("linger.ms", 0);
+        // One that was deleted must not come back empty, and not compacted.
+        resolved.force("allow.auto.create.topics", false);
         let producer = LogProducer::open(&resolved, &client_id)?;
         let connect = Arc::clone(producer.shared());
         let topic = self.spec.config_topic.clone();
@@ -89,7 +110,14 @@ impl Opener {
             })
         });
         let init = producer.refusal().or_refused("init", init).await;
-        init.map_err(|error| errors::transactional(error, &self.id))?;
+        if let Err(error) = init {
+            // The marks of the former term's end may be what a topic does not take.
+            let mut error = errors::transactional(error, &self.id);
+            for topic in [&self.spec.config_topic, &self.spec.coordination_topic] {
+                error = self.admin.why_unwritten(error, topic).await;
+            }
+            return Err(error);
+        }
         Ok(Arc::new(KafkaTerm {
             opener: Arc::clone(self),
             producer: Mutex::new(producer),
@@ -145,12 +173,12 @@ impl KafkaTerm {
             return Err(errors::transactional(fatal, &self.opener.id));
         }
         let error = errors::transactional(error, &self.opener.id);
-        let spec = &self.opener.spec;
-        // Either topic may be the one that takes no writes.
-        let error = self.opener.admin.why_unwritten(error, &spec.config_topic);
-        let coordination = &spec.coordination_topic;
-        let error = self.opener.admin.why_unwritten(error.await, coordination);
-        Err(error.await)
+        // Each topic may be the one that takes no writes.
+        let mut error = error;
+        for topic in self.opener.spec.topics_of(&entries) {
+            error = self.opener.admin.why_unwritten(error, topic).await;
+        }
+        Err(error)
     }
 
     async fn transaction(
@@ -184,10 +212,7 @@ impl KafkaTerm {
         let spec = &self.opener.spec;
         let mut waiting: Vec<(&str, Delivery)> = Vec::with_capacity(entries.len());
         for entry in entries {
-            let topic = match entry.log {
-                TermLog::Config => &spec.config_topic,
-                TermLog::Coordination => &spec.coordination_topic,
-            };
+            let topic = spec.topic(entry.log);
             let line = Line {
                 key: &entry.key,
                 value: entry.value.as_deref(),

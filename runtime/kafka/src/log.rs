@@ -11,11 +11,19 @@ use bytes::Bytes;
 use longshore_engine::ports::{Entry, KeyedLog, LogReader, Tail, Version};
 use longshore_sdk::{Datum, Error, ErrorKind, Headers, Result, TopicPartition, erased::Boxed};
 use rdkafka::producer::Producer;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Mutex;
 
 /// Nothing to read for this long = look whether the topic is still there.
-const READ_MAX: Duration = Duration::from_secs(10);
+const READ_MAX: Duration = Duration::from_secs(5);
+
+/// How long a topic that was created a moment before it is opened may be unknown to one or another of the brokers, and how often they are asked.
+const KNOWN_MAX: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 type KeyValue = (Bytes, Option<Bytes>);
 
@@ -36,6 +44,7 @@ pub struct KafkaLog {
     admin: Admin,
     /// None before the first put, since most workers never write most of their logs, and after an error that it does not survive.
     writer: Mutex<Option<Arc<LogProducer>>>,
+    opened: Instant,
 }
 
 impl KafkaLog {
@@ -45,14 +54,21 @@ impl KafkaLog {
             writer: Mutex::default(),
             spec,
             admin: admin.clone(),
+            opened: Instant::now(),
         };
         log.partitions().await?;
         Ok(log)
     }
 
     async fn partitions(&self) -> Result<i32> {
-        let partitions = self.admin.partitions(&self.spec.topic).await?;
-        partitions.ok_or_else(|| self.spec.missing("open"))
+        loop {
+            let partitions = self.admin.partitions(&self.spec.topic).await?;
+            match partitions {
+                Some(partitions) => return Ok(partitions),
+                None if self.opened.elapsed() > KNOWN_MAX => return Err(self.spec.missing("open")),
+                None => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
     }
 
     async fn put(&self, entries: Vec<KeyValue>) -> Result<Vec<Version>> {
@@ -72,12 +88,10 @@ impl KafkaLog {
             // Another put may have replaced it.
             writer.take_if(|open| Arc::ptr_eq(open, &producer));
         }
-        Err(match errors::code(&error) {
-            Some("UnknownTopic" | "UnknownTopicOrPartition") => {
-                self.spec.missing("put").because(error)
-            }
-            _ => self.admin.why_unwritten(error, &self.spec.topic).await,
-        })
+        if is_unknown(&error) {
+            return Err(self.spec.missing("put").because(error));
+        }
+        Err(self.admin.why_unwritten(error, &self.spec.topic).await)
     }
 
     async fn write(&self, producer: &LogProducer, entries: &[KeyValue]) -> Result<Vec<Version>> {
@@ -98,10 +112,20 @@ impl KafkaLog {
     }
 
     async fn end(&self) -> Result<Vec<Version>> {
-        let ends = self
-            .admin
-            .ends(&self.spec.topic, self.partitions().await?)
-            .await?;
+        let ends = loop {
+            let partitions = self.partitions().await?;
+            match self.admin.ends(&self.spec.topic, partitions).await {
+                Ok(ends) => break ends,
+                // Their leaders do not know yet that they lead.
+                Err(error) if is_unknown(&error) && self.opened.elapsed() < KNOWN_MAX => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(error) if is_unknown(&error) => {
+                    return Err(self.spec.missing("read").because(error));
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let ends = ends.into_iter().zip(0..);
         Ok(ends
             .map(|(offset, partition)| Version { partition, offset })
@@ -148,7 +172,7 @@ impl LogSpec {
         Error::config(
             op,
             format!(
-                "the topic {} does not exist: restore it, or create it with cleanup.policy=compact (a worker that starts does so); what it held is not known otherwise",
+                "the topic {} does not exist: it was deleted. Put it back with what it held, or create it empty with cleanup.policy=compact and restart all workers of the group",
                 self.named()
             ),
         )
@@ -157,13 +181,17 @@ impl LogSpec {
     fn made_anew(&self) -> Error {
         Error::transient(
             "read",
-            format!(
-                "the topic {} was cut or made anew: it is read from its beginning again",
-                self.named()
-            ),
+            format!("the topic {} was cut or made anew", self.named()),
         )
         .with("topic", &self.topic)
     }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    matches!(
+        errors::code(error),
+        Some("UnknownTopic" | "UnknownTopicOrPartition")
+    )
 }
 
 fn open_writer(admin: &Admin, spec: &LogSpec) -> Result<Arc<LogProducer>> {
@@ -173,6 +201,8 @@ fn open_writer(admin: &Admin, spec: &LogSpec) -> Result<Arc<LogProducer>> {
     resolved.force("enable.idempotence", true);
     // A person waits for most of these writes.
     resolved.force("linger.ms", 0);
+    // One that was deleted must not come back empty, and not compacted.
+    resolved.force("allow.auto.create.topics", false);
     LogProducer::open(&resolved, &spec.client_id).map(Arc::new)
 }
 

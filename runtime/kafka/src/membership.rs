@@ -23,7 +23,7 @@ use rdkafka::consumer::Consumer;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -34,6 +34,9 @@ use watch::Watcher;
 const ASK_MAX: Duration = Duration::from_secs(5);
 /// How often the broker is asked while joining, unless the client has news.
 const JOIN_EVERY: Duration = Duration::from_millis(50);
+/// How long the group's coordinator may take to take over, and how often it is asked.
+const COORDINATOR_MAX: Duration = Duration::from_secs(30);
+const COORDINATOR_AGAIN: Duration = Duration::from_millis(200);
 /// How often the client is nudged while it joins.
 const NUDGE_EVERY: Duration = Duration::from_millis(10);
 
@@ -81,8 +84,12 @@ impl fmt::Debug for MemberSpec {
 pub struct KafkaMembership {
     client: Arc<Handle>,
     view: Receiver<View>,
+    trouble: Trouble,
     stop: Arc<AtomicBool>,
 }
+
+/// Why the broker does not list this worker, as the watcher last found.
+type Trouble = Arc<Mutex<Option<String>>>;
 
 impl KafkaMembership {
     /// Joins, and returns once the broker lists this worker, beside whoever else is there. A former incarnation of the same URL does not delay it.
@@ -91,7 +98,7 @@ impl KafkaMembership {
         let me = spec.me();
         let mut session = spec.session_timeout_ms;
         let mut namesakes = Namesakes::new(me.clone(), Arc::clone(&spec.who));
-        let roster = admin.roster(&spec.group).await?;
+        let roster = first_roster(admin, &spec.group).await?;
         roster.check_kind(&spec.group)?;
         namesakes.ask(&roster).await?;
         loop {
@@ -138,7 +145,7 @@ impl KafkaMembership {
         let session = Duration::from_millis(u64::from(session));
         let former = namesakes.former(session);
         let (tell, view) = channel(roster.view(&nobody, former.dead()));
-        let stop = Arc::new(AtomicBool::new(false));
+        let (trouble, stop) = (Trouble::default(), Arc::new(AtomicBool::new(false)));
         let watcher = Watcher {
             admin,
             client: Arc::clone(client.handle()),
@@ -146,6 +153,7 @@ impl KafkaMembership {
             session,
             former,
             tell,
+            trouble: Arc::clone(&trouble),
             stop: Arc::clone(&stop),
         };
         std::thread::Builder::new()
@@ -156,6 +164,7 @@ impl KafkaMembership {
         Ok(Self {
             client: client.keep(),
             view,
+            trouble,
             stop,
         })
     }
@@ -164,6 +173,29 @@ impl KafkaMembership {
         self.stop.store(true, Ordering::Release);
         self.client.events().unpark();
         self.client.begin_close(false);
+    }
+}
+
+/// A coordinator that has just taken over, from a broker that died, reads what it takes over before it answers.
+async fn first_roster(admin: &Admin, group: &str) -> Result<Roster> {
+    let started = Instant::now();
+    loop {
+        match admin.roster(group).await {
+            Err(error)
+                if started.elapsed() < COORDINATOR_MAX
+                    && matches!(
+                        errors::code(&error),
+                        Some(
+                            "CoordinatorLoadInProgress"
+                                | "CoordinatorNotAvailable"
+                                | "NotCoordinator"
+                        )
+                    ) =>
+            {
+                tokio::time::sleep(COORDINATOR_AGAIN).await;
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -196,6 +228,10 @@ impl Drop for KafkaMembership {
 impl Membership for KafkaMembership {
     fn view(&self) -> Receiver<View> {
         self.view.clone()
+    }
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone()
     }
     fn leave(&self) -> Boxed<'_, Result<()>> {
         self.begin_leave();

@@ -63,7 +63,12 @@ impl KafkaProducer {
         let init = self.transact("init", move |producer| {
             let started = Instant::now();
             connect(producer.client(), topic.as_deref(), TRANSACTION_MAX / 2);
-            let left = TRANSACTION_MAX.saturating_sub(started.elapsed());
+            let connected = started.elapsed();
+            tracing::debug!(
+                connected_ms = connected.as_millis(),
+                "a producer is connected"
+            );
+            let left = TRANSACTION_MAX.saturating_sub(connected);
             init(producer, left, || inner.stop.load(Ordering::Acquire))
         });
         deliveries.refusal.or_refused("init", init).await

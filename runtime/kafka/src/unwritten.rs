@@ -17,6 +17,9 @@ impl Admin {
                     | "PurgeInflight"
                     | "NotEnoughReplicas"
                     | "NotEnoughReplicasAfterAppend"
+                    // Of a transaction whose records, or the marks of whose end, are not taken.
+                    | "OperationTimedOut"
+                    | "ConcurrentTransactions"
             )
         );
         if error.kind() != ErrorKind::Transient || !timed_out {

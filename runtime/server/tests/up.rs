@@ -335,3 +335,60 @@ async fn a_second_worker_with_other_internal_topics_is_refused() {
     );
     assert_eq!(worker.get("/health").await.status, 200);
 }
+
+/// Started at the same moment both may find a group that has agreed on nothing yet. One of them gives the group its topics; the other one ends or says
+/// what differs, and neither it nor what it is asked for touches anything.
+#[tokio::test]
+async fn of_two_workers_with_other_internal_topics_that_start_together_one_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = ["broker", "--listen", "127.0.0.1:0", "--data", "b"];
+    let mut broker = Process::start(folder.path(), &broker);
+    let bootstrap = broker.logged("bootstrap=\"").await;
+    let mut workers = Vec::new();
+    for name in ["one", "two"] {
+        let own = folder.path().join(name);
+        fs::create_dir(&own).expect("a folder");
+        let settings = format!(
+            "worker: {{listeners: 'http://127.0.0.1:0', bootstrap.servers: '{bootstrap}', session.timeout.ms: 1500, config.storage.topic: {name}}}\n"
+        );
+        fs::write(own.join("worker.yaml"), settings).expect("written");
+        workers.push(Process::start(&own, &["worker", "worker.yaml"]));
+    }
+    let differs = |process: &Process| {
+        let log = process.log();
+        let told = |one: &str, two: &str| {
+            log.contains(&format!(
+                "config.storage.topic is {one} here and {two} there"
+            ))
+        };
+        told("one", "two") || told("two", "one")
+    };
+    eventually("one of them says what differs", || async {
+        workers.iter().any(differs).then_some(())
+    })
+    .await;
+    let refused = workers.iter().position(differs).expect("seen above");
+    let mut other = workers.remove(1 - refused);
+    let mut refused = workers.remove(0);
+    let url = other.logged("worker started rest=").await;
+    let health = async |url: &str| {
+        let answer = reqwest::get(format!("{url}/health")).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    };
+    eventually("the other one is well", || async {
+        health(&url).await.filter(|(status, _)| *status == 200)
+    })
+    .await;
+    if refused.log().contains("worker started") {
+        // It had joined already: it stays, ill.
+        let url = refused.logged("worker started rest=").await;
+        let (status, text) = eventually("it says so", || async {
+            health(&url).await.filter(|(status, _)| *status == 500)
+        })
+        .await;
+        assert!(text.contains("config.storage.topic is"), "{status} {text}");
+    } else {
+        assert_eq!(refused.ended().await.code(), Some(1), "{}", refused.log());
+    }
+    assert!(!differs(&other), "{}", other.log());
+}

@@ -24,8 +24,8 @@ const USER_CHARS_MAX: usize = 256;
 pub enum Answered {
     /// It is not taken: it is no call, or came before. Nothing is said to the caller about why.
     Refused(&'static str),
-    /// The body of the answer.
-    Reply(Bytes, Forwarded),
+    /// The body of the answer; what is to stand in the audit log, where somebody asked for it and no worker by itself.
+    Reply(Bytes, Option<Forwarded>),
 }
 
 /// A forwarded command, for the audit log.
@@ -73,7 +73,7 @@ struct Taken {
 
 impl Calls {
     /// Notes a call; `false` = it was taken before. It needs no clocks: a caller numbers its calls, and the call names the start of the worker that it is for.
-    fn take(&self, caller: &str, number: u64) -> bool {
+    pub(super) fn take(&self, caller: &str, number: u64) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if !taken.contains_key(caller) && taken.len() >= CALLERS_MAX {
             let longest = taken.iter().min_by_key(|(_, calls)| calls.last);
@@ -108,9 +108,9 @@ impl Control {
     /// Carries out what another worker was asked for. `body` comes with a signature that was found to be right.
     pub async fn answer(&self, body: &[u8]) -> Answered {
         let Ok(call) = serde_json::from_slice::<Call<Command>>(body) else {
-            // A worker of another version, perhaps: it has the key.
-            return Answered::Refused("it cannot be read");
+            return self.tell(body);
         };
+        let asked = !call.command.is_own();
         let forwarded = Forwarded {
             user: call.user.chars().take(USER_CHARS_MAX).collect(),
             from: call.from,
@@ -136,10 +136,10 @@ impl Control {
         match serde_json::to_vec(&Reply::from(result)) {
             Ok(reply) => Answered::Reply(
                 Bytes::from(reply),
-                Forwarded {
+                asked.then_some(Forwarded {
                     outcome,
                     ..forwarded
-                },
+                }),
             ),
             Err(_) => Answered::Refused("its answer cannot be written"),
         }

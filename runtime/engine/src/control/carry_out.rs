@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use longshore_sdk::{ErrorKind, config::Flat};
+use longshore_sdk::{Error, ErrorKind, config::Flat};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -81,10 +81,17 @@ impl Control {
                 self.write_once(name, unknown, entries, request).await
             }
             Command::AlterOffsets { name, offsets } => {
-                let text = self.do_alter_offsets(name, offsets).await?;
+                let text = self.do_alter_offsets(name, offsets, request).await?;
                 Ok(Done::message(text))
             }
-            Command::ResetOffsets { name } => Ok(Done::message(self.do_reset_offsets(name).await?)),
+            Command::ResetOffsets { name } => {
+                let text = self.do_reset_offsets(name, request).await?;
+                Ok(Done::message(text))
+            }
+            Command::Leave {
+                worker,
+                incarnation,
+            } => self.do_leave(worker, incarnation),
             Command::RestartTask { name, task } => {
                 self.do_restart_task(TaskId::new(name.as_str(), *task))
                     .await
@@ -96,9 +103,12 @@ impl Control {
         if self.cx.leading.is_held() {
             return Ok(());
         }
-        Err(Miss::Again(
-            "the worker that is to lead has not taken over yet".to_owned(),
-        ))
+        let mut why = "the worker that is to lead has not taken over yet".to_owned();
+        if let Some(hurdle) = self.cx.leading.hurdle() {
+            why.push_str(": ");
+            why.push_str(&hurdle);
+        }
+        Err(Miss::Again(why))
     }
 
     /// What this very request has written at an earlier try. Only whoever leads has read far enough to know that it has written nothing.
@@ -309,19 +319,23 @@ impl Control {
     /// Writes as the leader. What is in doubt is tried again by whoever asked: the next term finds what was written by the request's id.
     async fn write(&self, entries: Vec<Pair>, request: &Bytes) -> Result<Vec<Version>> {
         let written = self.cx.put_config(entries, Some(request.clone())).await;
-        written.map_err(|error| match error.kind() {
-            ErrorKind::Config | ErrorKind::Data => {
-                let text = "Failed to write to config topic";
-                ControlError::of_log(text, &error).into()
-            }
-            ErrorKind::Fenced => {
-                Miss::Again("another worker has taken over the leadership".to_owned())
-            }
-            _ => {
-                tracing::warn!(%error, "a write to the config topic is in doubt, it is looked for");
-                Miss::Again(format!("the write to the config topic failed: {error}"))
-            }
-        })
+        written.map_err(|error| unwritten("config", &error))
+    }
+}
+
+/// Why the leader's write to a topic does not stand, as far as it knows. `topic` is `config` or `offset`.
+pub(super) fn unwritten(topic: &str, error: &Error) -> Miss {
+    match error.kind() {
+        // A right that is missing now is missing at the next try.
+        ErrorKind::Config | ErrorKind::Data | ErrorKind::Auth => {
+            let text = format!("Failed to write to {topic} topic");
+            ControlError::of_log(&text, error).into()
+        }
+        ErrorKind::Fenced => Miss::Again("another worker has taken over the leadership".to_owned()),
+        _ => {
+            tracing::warn!(topic, %error, "a write of the leader is in doubt, it is looked for");
+            Miss::Again(format!("the write to the {topic} topic failed: {error}"))
+        }
     }
 }
 

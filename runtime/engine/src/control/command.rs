@@ -49,6 +49,11 @@ pub(super) enum Command {
     ResetOffsets {
         name: String,
     },
+    /// This start of a worker is about to leave: others are to have its tasks. No request of anybody, but the worker's own.
+    Leave {
+        worker: String,
+        incarnation: String,
+    },
     /// The only one that is not the leader's, but the owner's of the task.
     RestartTask {
         name: String,
@@ -64,7 +69,11 @@ impl Command {
             _ => None,
         }
     }
-    /// The connector that it is about.
+    /// Whether a worker gives it by itself, and nobody has asked for it.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Leave { .. })
+    }
+    /// The connector that it is about; empty where it is about none.
     pub(super) fn connector(&self) -> &str {
         match self {
             Self::Create { name, .. }
@@ -77,6 +86,7 @@ impl Command {
             | Self::AlterOffsets { name, .. }
             | Self::ResetOffsets { name }
             | Self::RestartTask { name, .. } => name,
+            Self::Leave { .. } => "",
         }
     }
     /// What it does, for the audit log.
@@ -90,6 +100,7 @@ impl Command {
             Self::RestartAlone { .. } | Self::Restart { .. } => "restart",
             Self::AlterOffsets { .. } => "alter-offsets",
             Self::ResetOffsets { .. } => "reset-offsets",
+            Self::Leave { .. } => "leave",
             Self::RestartTask { .. } => "restart-task",
         }
     }
@@ -104,6 +115,7 @@ impl Command {
             Self::Restart { .. } => "writing a restart request",
             Self::AlterOffsets { .. } => "altering a connector's offsets",
             Self::ResetOffsets { .. } => "resetting a connector's offsets",
+            Self::Leave { .. } => "handing over the tasks of a worker",
             Self::RestartTask { .. } => "restarting a task",
         }
     }

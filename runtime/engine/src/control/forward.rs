@@ -6,6 +6,7 @@ use super::{
 };
 use crate::ports::{Member, View};
 use bytes::Bytes;
+use serde::Serialize;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -72,6 +73,11 @@ impl Control {
 
     async fn attempt(&self, order: &Order) -> Result<Done, Miss> {
         let view = self.cx.view();
+        if let Some(trouble) = self.cx.unwritable() {
+            // Nothing that is written there now would be read.
+            let error = ControlError::new(ControlErrorKind::Unavailable, trouble.to_string());
+            return Err(Miss::Refused(error));
+        }
         match self.place(&order.command, &view)? {
             Place::Here => self.here(&order.command, &order.request).await,
             Place::At(member) => self.forward(order, &view.me, &member).await,
@@ -108,6 +114,32 @@ impl Control {
 
     /// Asks another worker. It is not waited for any longer than it has the part for which it is asked.
     async fn forward(&self, order: &Order, me: &Member, to: &Member) -> Result<Done, Miss> {
+        let ask = self.call(&*order.command, &order.request, me, to);
+        let answer = tokio::select! {
+            answer = ask => answer?,
+            () = self.moved(order, to) => {
+                return Err(Miss::Again(format!("the worker {} lost its part while it was asked", to.worker_id)));
+            }
+            () = tokio::time::sleep_until(order.until - ANSWER_IN) => {
+                let text = format!("The worker {} at {} did not answer in time; the request may still be carried out", to.worker_id, to.url());
+                return Err(Miss::Refused(ControlError::new(ControlErrorKind::Unavailable, text)));
+            }
+        };
+        let answer = answer.map_err(|error| {
+            tracing::warn!(worker = %to.url(), command = order.command.name(), %error, "another worker could not be asked");
+            Miss::Again(error.to_string())
+        })?;
+        read(&answer, to)
+    }
+
+    /// Sends a command or a question to another worker and returns what it answers, for [`read`]. The inner error is of the way there.
+    pub(super) async fn call(
+        &self,
+        command: impl Serialize + Send,
+        request: &Bytes,
+        me: &Member,
+        to: &Member,
+    ) -> Result<longshore_sdk::Result<Bytes>, Miss> {
         let key = self
             .cx
             .config
@@ -122,36 +154,15 @@ impl Control {
             incarnation: me.incarnation.clone(),
             number: self.calls.next.fetch_add(1, Ordering::Relaxed),
             to: to.incarnation.clone(),
-            request: String::from_utf8_lossy(&order.request).into_owned(),
+            request: String::from_utf8_lossy(request).into_owned(),
             user: self.user.as_deref().unwrap_or_default().to_owned(),
-            command: &*order.command,
+            command,
         };
         let body = serde_json::to_vec(&call).map_err(|error| {
             let text = format!("The request cannot be written for another worker: {error}");
             ControlError::new(ControlErrorKind::Bug, text)
         })?;
-        let ask = self.cx.peers.ask(to, key.expose(), Bytes::from(body));
-        let answer = tokio::select! {
-            answer = ask => answer,
-            () = self.moved(order, to) => {
-                return Err(Miss::Again(format!("the worker {} lost its part while it was asked", to.worker_id)));
-            }
-            () = tokio::time::sleep_until(order.until - ANSWER_IN) => {
-                let text = format!("The worker {} at {} did not answer in time; the request may still be carried out", to.worker_id, to.url());
-                return Err(Miss::Refused(ControlError::new(ControlErrorKind::Unavailable, text)));
-            }
-        };
-        let answer = answer.map_err(|error| {
-            tracing::warn!(worker = %to.url(), command = order.command.name(), %error, "another worker could not be asked");
-            Miss::Again(error.to_string())
-        })?;
-        let reply: Reply = serde_json::from_slice(&answer).map_err(|_| {
-            Miss::Again(format!(
-                "the worker at {} answered something that this version does not know",
-                to.url()
-            ))
-        })?;
-        reply.into()
+        Ok(self.cx.peers.ask(to, key.expose(), Bytes::from(body)).await)
     }
 
     /// Returns once `to` is not, any more, whom the command is for.
@@ -175,4 +186,15 @@ impl Control {
         reached.map_err(|_| super::command::timed_out("reading back what was written"))?;
         Ok(done.outcome)
     }
+}
+
+/// What another worker answered.
+pub(super) fn read(answer: &[u8], from: &Member) -> Result<Done, Miss> {
+    let reply: Reply = serde_json::from_slice(answer).map_err(|_| {
+        Miss::Again(format!(
+            "the worker at {} answered something that this version does not know",
+            from.url()
+        ))
+    })?;
+    reply.into()
 }

@@ -3,6 +3,7 @@
 use super::{
     ConnectorOffset, ConnectorOffsets, Control, ControlError, ControlErrorKind, ControlResult,
     TargetState,
+    carry_out::unwritten,
     command::{Command, Miss},
 };
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
         offset::StoredOffsets,
     },
 };
-use longshore_sdk::Direction;
+use bytes::Bytes;
+use longshore_sdk::{Direction, Error};
 use serde_json::{Value, json};
 
 impl Control {
@@ -31,9 +33,11 @@ impl Control {
         .await
     }
     async fn source_offsets(&self, name: &str) -> ControlResult<ConnectorOffsets> {
-        let refreshed = self.cx.offsets.refresh().await;
-        refreshed
-            .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+        // Where the topic is gone, what this worker knew of it is all there is to put back.
+        if self.cx.offsets.trouble().is_none() {
+            let refreshed = self.cx.offsets.refresh().await;
+            refreshed.map_err(|error| unread("offset", &error))?;
+        }
         let stored = self.cx.offsets.read(|stored| stored.of(name));
         let parse = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
         let offsets = stored.iter().filter_map(|(lane, offset)| {
@@ -87,7 +91,12 @@ impl Control {
         &self,
         name: &str,
         offsets: &ConnectorOffsets,
+        request: &Bytes,
     ) -> Result<&'static str, Miss> {
+        let altered = "The offsets for this connector have been altered successfully";
+        if self.has_changed(request).await? {
+            return Ok(altered);
+        }
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         if offsets.offsets.is_empty() {
             return Err(ControlError::invalid(
@@ -101,44 +110,69 @@ impl Control {
             check_shape(at, entry)?;
         }
         // Duplicate partitions: the last wins, as it is the last record of its key.
-        let altered = |stored: &StoredOffsets| {
-            let altered = offsets.offsets.iter();
-            altered
+        let change = |stored: &StoredOffsets| {
+            let entries = offsets.offsets.iter();
+            entries
                 .flat_map(|entry| {
                     let offset = Some(&entry.offset).filter(|offset| !offset.is_null());
                     stored.alter(name, &entry.partition, offset)
                 })
                 .collect()
         };
-        self.change_offsets(name, altered).await?;
-        Ok("The offsets for this connector have been altered successfully")
+        self.change_offsets(name, change, request).await?;
+        Ok(altered)
     }
     /// As the leader.
-    pub(super) async fn do_reset_offsets(&self, name: &str) -> Result<&'static str, Miss> {
-        let connector = self.find(name, || format!("Connector {name} not found"))?;
-        self.must_be_changeable(name, &connector)?;
-        self.change_offsets(name, |stored| stored.reset(name))
+    pub(super) async fn do_reset_offsets(
+        &self,
+        name: &str,
+        request: &Bytes,
+    ) -> Result<&'static str, Miss> {
+        let reset = "The offsets for this connector have been reset successfully";
+        if self.has_changed(request).await? {
+            return Ok(reset);
+        }
+        self.changeable(name)?;
+        self.change_offsets(name, |stored| stored.reset(name), request)
             .await?;
-        Ok("The offsets for this connector have been reset successfully")
+        Ok(reset)
+    }
+    /// Whether this very request has changed offsets at an earlier try. A leader that was frozen learns here that the connector runs again, before it
+    /// fences its tasks.
+    async fn has_changed(&self, request: &Bytes) -> Result<bool, Miss> {
+        let read = self.cx.config.refresh().await;
+        read.map_err(|error| unread("config", &error))?;
+        let read = self.cx.offsets.refresh().await;
+        read.map_err(|error| unread("offset", &error))?;
+        Ok(self.cx.offsets.read(|stored| stored.has_written(request)))
     }
     async fn change_offsets(
         &self,
         name: &str,
         change: impl FnOnce(&StoredOffsets) -> Vec<Pair>,
+        request: &Bytes,
     ) -> Result<(), Miss> {
         self.fence_former(name).await?;
-        // Fencing may have taken long: who leads no more leaves it to its successor, and a connector that was resumed meanwhile has tasks.
+        // Fencing may have taken long: who leads no more leaves it to its successor, and a connector that was resumed meanwhile has tasks. The
+        // lock is held until it is written: no task set is written in between, so that no task starts at the offsets before.
         let _writing = self.cx.writing.lock().await;
         self.must_lead()?;
-        let connector = self.find(name, || format!("Connector {name} not found"))?;
-        self.must_be_changeable(name, &connector)?;
+        self.changeable(name)?;
         let refreshed = self.cx.offsets.refresh().await;
-        refreshed
-            .map_err(|error| ControlError::of_log("Failed to read the offset topic", &error))?;
+        refreshed.map_err(|error| unread("offset", &error))?;
+        if self.cx.offsets.read(|stored| stored.has_written(request)) {
+            // Another try of the same request came first, and somebody may have changed them again since.
+            return Ok(());
+        }
         let entries = self.cx.offsets.read(change);
-        let written = self.cx.offsets.put(entries).await;
-        let text = "Failed to write to the offset topic";
-        Ok(written.map_err(|error| ControlError::of_log(text, &error))?)
+        // I4: in this worker's term. A leader that was replaced while it was frozen changes nothing under the tasks that its successor started.
+        let written = self.cx.put_offsets(entries, request).await;
+        written.map_err(|error| unwritten("offset", &error))
+    }
+    /// The connector is there, and its offsets may be changed.
+    fn changeable(&self, name: &str) -> ControlResult<()> {
+        let connector = self.find(name, || format!("Connector {name} not found"))?;
+        self.must_be_changeable(name, &connector)
     }
     /// Whether another worker of the group has tasks of the connector that are not gone yet: a task's status goes with it.
     fn has_tasks_elsewhere(&self, name: &str) -> bool {
@@ -181,6 +215,10 @@ impl Control {
         }
         Ok(())
     }
+}
+
+fn unread(topic: &str, error: &Error) -> ControlError {
+    ControlError::of_log(&format!("Failed to read the {topic} topic"), error)
 }
 
 fn check_shape(at: usize, entry: &ConnectorOffset) -> ControlResult<()> {

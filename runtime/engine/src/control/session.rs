@@ -1,9 +1,6 @@
 //! The leader keeps the session key fresh, as long as there is anybody to sign for.
 
-use crate::{
-    views::config::SessionKey,
-    worker::{Context, wall_clock_ms},
-};
+use crate::{views::config::SessionKey, worker::Context};
 use std::{sync::Arc, time::Duration};
 
 /// How long after a key that could not be written the next one is tried.
@@ -33,7 +30,7 @@ pub(crate) async fn keep_session_key(cx: Arc<Context>) {
 
 /// Returns how long to wait until the next look.
 async fn keep(cx: &Context) -> Duration {
-    let now_ms = wall_clock_ms();
+    let now_ms = cx.wall_clock_ms();
     let ttl = cx.settings.session_key_ttl;
     let lasts = cx
         .config

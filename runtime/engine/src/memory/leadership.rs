@@ -20,11 +20,12 @@ pub(crate) enum Fault {
     Lost,
 }
 
-/// Who may write the config log and the coordination log. Clones are the same.
+/// Who may write the config log, the coordination log, and offsets that people change. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct MemoryLeadership {
     config: MemoryLog,
     coordination: MemoryLog,
+    offset: MemoryLog,
     terms: Arc<AtomicUsize>,
     faults: Arc<Mutex<VecDeque<Fault>>>,
 }
@@ -39,10 +40,11 @@ impl MemoryLeadership {
         let mut faults = self.faults.lock().expect("no panic");
         asked_for.then(|| faults.pop_front()).flatten()
     }
-    pub(crate) fn new(config: MemoryLog, coordination: MemoryLog) -> Self {
+    pub(crate) fn new(config: MemoryLog, coordination: MemoryLog, offset: MemoryLog) -> Self {
         Self {
             config,
             coordination,
+            offset,
             terms: Arc::default(),
             faults: Arc::default(),
         }
@@ -87,6 +89,7 @@ impl Term for MemoryTerm {
                 let log = match entry.log {
                     TermLog::Config => &self.of.config,
                     TermLog::Coordination => &self.of.coordination,
+                    TermLog::Offset => &self.of.offset,
                 };
                 let entry = (entry.key, entry.value, entry.request);
                 versions.extend(log.append_for(vec![entry]));

@@ -44,6 +44,11 @@ impl MemoryLog {
         let mut away = self.0.away.subscribe();
         away.wait_for(|away| !away).await.expect("the log lives");
     }
+    /// It is deleted, and another one, which is empty, has its name. Who reads it notices when `break_reads` lets it.
+    pub(crate) fn make_anew(&self) {
+        self.0.entries.lock().expect("no panic").clear();
+        self.0.length.send_replace(0);
+    }
     /// The next so many reads fail.
     pub(crate) fn break_reads(&self, count: usize) {
         self.0.broken_reads.store(count, SeqCst);

@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use longshore_sdk::{Error, Result, erased::Boxed};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Line {
     Cut,
     /// The call gets through, the answer does not.
     AnswersLost,
+    /// Who is called does not know what it is asked.
+    Foreign,
 }
 
 /// The workers of a process, by their URLs. Clones are the same.
@@ -29,6 +31,8 @@ pub(crate) struct MemoryPeers(Arc<Mutex<Workers>>);
 #[derive(Default)]
 struct Workers {
     controls: BTreeMap<String, Control>,
+    /// They take calls, and never answer.
+    silent: BTreeSet<String>,
     line: Line,
     bodies: Vec<Bytes>,
 }
@@ -38,6 +42,24 @@ impl MemoryPeers {
     pub(crate) fn join(&self, member: &Member, control: Control) {
         let mut workers = self.0.lock().expect("no panic");
         workers.controls.insert(member.url(), control);
+    }
+    /// Nobody answers at its URL any more.
+    pub(crate) fn leave(&self, worker_id: &str) {
+        let mut workers = self.0.lock().expect("no panic");
+        workers.controls.remove(&format!("http://{worker_id}"));
+    }
+    /// A worker takes calls and does not answer, or does again.
+    pub(crate) fn silence(&self, worker_id: &str, silent: bool) {
+        let mut workers = self.0.lock().expect("no panic");
+        let url = format!("http://{worker_id}");
+        match silent {
+            true => drop(workers.silent.insert(url)),
+            false => drop(workers.silent.remove(&url)),
+        }
+    }
+    fn is_silent(&self, to: &Member) -> bool {
+        let workers = self.0.lock().expect("no panic");
+        workers.silent.contains(&to.url())
     }
     /// How calls get through from now on.
     pub(crate) fn set(&self, line: Line) {
@@ -59,19 +81,23 @@ impl Peers for MemoryPeers {
         Box::pin(async move {
             let away = || Error::transient("ask", format!("nobody answers at {}", to.url()));
             let (control, line) = self.look(to, &body);
+            if self.is_silent(to) {
+                std::future::pending::<()>().await;
+            }
             let control = control.filter(|_| line != Line::Cut).ok_or_else(away)?;
+            let refused = |why: &str| Err(Error::new(longshore_sdk::ErrorKind::Auth, "ask", why));
+            if line == Line::Foreign {
+                return refused("it cannot be read");
+            }
             let keys = control.session_keys();
             if !keys.iter().any(|known| known.expose() == key) {
-                let text = "the signature is refused";
-                return Err(Error::new(longshore_sdk::ErrorKind::Auth, "ask", text));
+                return refused("the signature is refused");
             }
             let answered = control.answer(&body).await;
             match answered {
                 _ if line == Line::AnswersLost => Err(away()),
                 Answered::Reply(reply, _) => Ok(reply),
-                Answered::Refused(why) => {
-                    Err(Error::new(longshore_sdk::ErrorKind::Auth, "ask", why))
-                }
+                Answered::Refused(why) => refused(why),
             }
         })
     }

@@ -2,7 +2,9 @@
 
 use super::Receipt;
 use bytes::Bytes;
-use longshore_sdk::{Record, Result, SinkRecord, TopicOffsets, TopicPartition, erased::Boxed};
+use longshore_sdk::{
+    Error, Record, Result, SinkRecord, TopicOffsets, TopicPartition, erased::Boxed,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -18,6 +20,11 @@ pub trait Bus: Send + Sync {
     fn committed<'a>(&'a self, group: &'a str) -> Boxed<'a, Result<TopicOffsets>>;
     /// The cluster's id, for `GET /`.
     fn cluster_id(&self) -> Boxed<'_, Result<String>>;
+    /// An error of a client, or, where the brokers know better why its topic, or the one `beside` it in a transaction, takes no records, theirs. Asked once
+    /// for each failure, not for each record.
+    fn explain<'a>(&'a self, error: Error, _beside: &'a str) -> Boxed<'a, Error> {
+        Box::pin(std::future::ready(error))
+    }
 }
 
 /// How to open a producer.

@@ -46,6 +46,10 @@ impl View {
 pub trait Membership: Send + Sync {
     /// The current view and its changes.
     fn view(&self) -> watch::Receiver<View>;
+    /// Why the broker does not list this worker, in words, where that is known and as long as it is so.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
     /// Leaves the group, so that others take over at once.
     fn leave(&self) -> Boxed<'_, Result<()>>;
 }

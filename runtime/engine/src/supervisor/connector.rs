@@ -1,18 +1,16 @@
 //! Connectors: their task sets are planned, their own states shown.
 
-use super::{Supervisor, state};
+use super::{Supervisor, state, task_set};
 use crate::{
-    connector_config::ConnectorConfig,
     ports::Version,
-    registry::{Connector, PluginKind},
     task::TaskId,
     views::{
-        config::{Connector as Wanted, RestartRequest, TargetState, records},
+        config::{Connector as Wanted, RestartRequest, TargetState},
         status::State,
     },
-    worker::{Context, PlanId},
+    worker::PlanId,
 };
-use longshore_sdk::{Error, ErrorKind, Result, Share, config::Flat};
+use longshore_sdk::{Error, ErrorKind, Result, config::Flat};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -58,10 +56,6 @@ struct Trouble {
     hash: u64,
 }
 
-/// No connector is asked to plan more tasks, whatever tasks.max says: the plan of one number must not be more than memory holds (I6).
-const TASKS_MAX: u32 = 1_000;
-/// How long a plan may take.
-const PLAN_MAX: Duration = Duration::from_secs(90);
 /// How long the task set stands at least before a task's wish for another one is heard.
 const REPLAN_MIN: Duration = Duration::from_secs(1);
 /// The shortest and the longest wait before a plan that failed for a while is tried again.
@@ -110,7 +104,13 @@ impl Supervisor {
                 .drain(..)
                 .for_each(|answer| drop(answer.send(Ok(()))));
         } else if self.cx.leading.is_held() && run.is_due(wanted, now) {
-            let plan = plan(Arc::clone(&self.cx), Arc::clone(name), wanted.clone());
+            let plan = task_set::plan(
+                Arc::clone(&self.cx),
+                self.line.clone(),
+                !run.waiting.is_empty(),
+                Arc::clone(name),
+                wanted.clone(),
+            );
             let id = self.crew.plan(name, plan);
             run.begin(id, state::hash(&wanted.config), now);
         }
@@ -127,7 +127,12 @@ impl Supervisor {
     }
 
     /// A plan has ended; its task set is in the config view already.
-    pub(super) fn planned(&mut self, name: &Arc<str>, id: PlanId, planned: Result<Vec<Flat>>) {
+    pub(super) fn planned(
+        &mut self,
+        name: &Arc<str>,
+        id: PlanId,
+        planned: Result<Option<Vec<Flat>>>,
+    ) {
         let Some(run) = self.connectors.get_mut(name) else {
             return;
         };
@@ -136,7 +141,12 @@ impl Supervisor {
             return;
         };
         let answer = match planned {
-            Ok(tasks) => {
+            // The next plan is due at once; who waits, waits for that.
+            Ok(None) => {
+                (run.planned, run.trouble) = (None, None);
+                return;
+            }
+            Ok(Some(tasks)) => {
                 tracing::info!(connector = %name, tasks = tasks.len(), "planned");
                 run.planned = Some(Planned {
                     config: hash,
@@ -217,12 +227,10 @@ impl Supervisor {
             run.replan = true;
         }
         if request.include_tasks {
-            let tasks = self
-                .tasks
-                .iter_mut()
-                .filter(|(id, _)| id.connector == *name);
-            for (_, task) in tasks {
-                task.restart |= !request.only_failed || task.is_failed();
+            let ids = self.tasks.keys().filter(|id| id.connector == *name);
+            let ids: Vec<TaskId> = ids.cloned().collect();
+            for id in ids {
+                self.restart_task(&id, request.only_failed);
             }
         }
     }
@@ -313,90 +321,4 @@ fn set_hash<'a>(tasks: impl Iterator<Item = &'a Flat>) -> u64 {
     let mut hasher = DefaultHasher::new();
     tasks.for_each(|task| state::hash(task).hash(&mut hasher));
     hasher.finish()
-}
-
-/// Plans a connector and writes its task set if it differs from the stored one.
-async fn plan(cx: Arc<Context>, name: Arc<str>, wanted: Wanted) -> Result<Vec<Flat>> {
-    let planned = tokio::time::timeout(PLAN_MAX, tasks(&cx, &name, &wanted.config)).await;
-    let late = |_| {
-        let text = format!("the connector did not plan within {} s", PLAN_MAX.as_secs());
-        Error::transient("plan", text)
-    };
-    let tasks = planned.map_err(late)??;
-    // Held until the task set is written: behind a tombstone that comes in between it would be the next connector's of this name.
-    let writing = cx.writing.lock().await;
-    // The config may have changed while the connector planned: then this plan is void, and the next one is due.
-    let same = |now: &Wanted| now.config == wanted.config && now.target != TargetState::Stopped;
-    let now = cx.config.read(|configs| configs.get(&name));
-    let Some(now) = now.filter(same) else {
-        return Ok(tasks);
-    };
-    let stored = now.tasks.iter().map(AsRef::as_ref);
-    if now.torn || now.generation == 0 || !stored.eq(tasks.iter()) {
-        let written = cx.put_config(records::task_set(&name, &tasks), None);
-        let late = |_| Error::transient("plan", "the task set could not be written in time");
-        tokio::time::timeout(PLAN_MAX, written)
-            .await
-            .map_err(late)??;
-    }
-    drop(writing);
-    super::fencing::round(&cx, &name).await?;
-    Ok(tasks)
-}
-
-/// The configs of a connector's tasks: its own, each with a share laid over it.
-async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
-    let class = config.get("connector.class").map_or("", String::as_str);
-    let unknown = || cx.registry.unknown(PluginKind::Source, class);
-    let connector = cx.registry.connector(class).ok_or_else(unknown)?;
-    let resolved = cx.resolve(config).await?;
-    let shares = shares(cx, name, connector, &resolved.config).await;
-    // I8: what could not be read of the config may be quoted.
-    let shares = shares.map_err(|error| resolved.about(error))?;
-    let task_class = task_class(connector.plugin());
-    let lay = |mut share: Share| {
-        // I8: a connector may hand its settings on; in the config topic those keep their placeholders.
-        share.retain(|key, value| resolved.config.get(key) != Some(value));
-        let mut task = config.clone();
-        task.extend(share);
-        task.insert("task.class".to_owned(), task_class.clone());
-        task
-    };
-    Ok(shares.into_iter().map(lay).collect())
-}
-
-async fn shares(
-    cx: &Context,
-    name: &str,
-    connector: &Connector,
-    resolved: &Flat,
-) -> Result<Vec<Share>> {
-    let framework =
-        ConnectorConfig::read(resolved, &cx.settings.converters, connector.direction())?;
-    let tasks_max = framework.tasks_max.min(TASKS_MAX);
-    let shares = connector.plan(resolved, tasks_max).await?;
-    if framework.tasks_max_enforce && shares.len() > framework.tasks_max as usize {
-        return Err(too_many(name, shares.len(), framework.tasks_max));
-    }
-    Ok(shares)
-}
-
-fn too_many(name: &str, generated: usize, max: u32) -> Error {
-    Error::config(
-        "plan",
-        format!(
-            "The connector {name} has generated {generated} tasks, which is greater than {max}, the maximum number of tasks it is configured to create. \
-         This behaviour should be considered a bug and is disallowed. If necessary, it can be permitted by reconfiguring the connector \
-         with 'tasks.max.enforce' set to false; however, this option will be removed in a future release of Kafka Connect."
-        ),
-    )
-}
-
-/// Kafka Connect stores the class of the tasks; one that takes over plans anew, so the name serves people only.
-fn task_class(plugin: longshore_sdk::Plugin) -> String {
-    let class = plugin.aliases.first().copied().unwrap_or(plugin.name);
-    match class.strip_suffix("Connector") {
-        Some(stem) => format!("{stem}Task"),
-        None => format!("{class}-task"),
-    }
 }

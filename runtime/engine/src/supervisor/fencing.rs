@@ -6,7 +6,10 @@ use crate::{
     ports::ProducerSpec,
     registry::Connector,
     task::TaskId,
-    views::config::{Connector as Wanted, records},
+    views::config::{
+        Connector as Wanted,
+        records::{self, Pair},
+    },
     worker::Context,
 };
 use longshore_sdk::{Direction, Error, ErrorKind, Result};
@@ -31,7 +34,8 @@ pub(super) async fn round(cx: &Context, name: &str) -> Result<()> {
     let Some(before) = lacking(cx, name) else {
         return Ok(());
     };
-    if !fence_former(cx, name, &before, producers(&before)).await? {
+    let count = left_behind(before.producers, before.tasks.len());
+    if !fence_former(cx, name, &before, count).await? {
         return Ok(());
     }
     let _writing = cx.writing.lock().await;
@@ -86,6 +90,16 @@ async fn fence_former(cx: &Context, name: &str, wanted: &Wanted, count: u32) -> 
         .map_err(|error| resolved.about(error))
 }
 
+/// Whether the tasks of a connector wait for rounds.
+pub(super) async fn is_needed(cx: &Context, name: &str, wanted: &Wanted) -> Result<bool> {
+    fence_former(cx, name, wanted, 0).await
+}
+
+/// The record of a round that has nothing to fence: it may stand right behind the task set's commit, in the same transaction.
+pub(super) fn done_already(name: &str, producers: Option<u32>, tasks: usize) -> Option<Pair> {
+    (tasks > 0 && left_behind(producers, tasks) == 0).then(|| records::fencing(name, tasks))
+}
+
 /// The connector, if its tasks wait for a round.
 fn lacking(cx: &Context, name: &str) -> Option<Wanted> {
     let now = cx.config.read(|configs| configs.get(name))?;
@@ -93,8 +107,8 @@ fn lacking(cx: &Context, name: &str) -> Option<Wanted> {
 }
 
 /// How many ids the sets before may have left behind. No round before this one: none. One task, and one again: it fences itself when it opens.
-fn producers(wanted: &Wanted) -> u32 {
-    match (wanted.producers, wanted.tasks.len()) {
+fn left_behind(producers: Option<u32>, tasks: usize) -> u32 {
+    match (producers, tasks) {
         (Some(1), 1) | (None, _) => 0,
         (Some(producers), _) => producers,
     }

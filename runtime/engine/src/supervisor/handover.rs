@@ -74,7 +74,7 @@ pub(super) fn awaits(placement: &Placement, me: &Member, generation: u64) -> boo
 }
 
 /// Whether a status shows that the former owner runs the task no more.
-fn let_go(former: &Former, said: &Status) -> bool {
+pub(super) fn let_go(former: &Former, said: &Status) -> bool {
     if said.generation > former.status_generation() {
         return true;
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use longshore_sdk::{Error, ErrorKind, Result};
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -36,6 +36,8 @@ pub(crate) struct Leading {
     term: watch::Sender<Option<Arc<dyn Term>>>,
     /// The last term was taken by somebody else.
     fenced: AtomicBool,
+    /// Why the leadership could not be taken at the last try.
+    hurdle: Mutex<Option<Arc<str>>>,
 }
 
 impl Leading {
@@ -44,7 +46,18 @@ impl Leading {
             port,
             term: watch::Sender::new(None),
             fenced: AtomicBool::new(false),
+            hurdle: Mutex::default(),
         }
+    }
+    /// Why this worker could not take the leadership when it last tried, for those who wait.
+    pub(crate) fn hurdle(&self) -> Option<Arc<str>> {
+        self.hurdle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+    fn set_hurdle(&self, hurdle: Option<Arc<str>>) {
+        *self.hurdle.lock().unwrap_or_else(PoisonError::into_inner) = hurdle;
     }
     /// Whether this worker leads: it has fenced its predecessor and read the topics to the end since.
     pub(crate) fn is_held(&self) -> bool {
@@ -127,7 +140,7 @@ impl Supervisor {
     /// Takes the leadership, or gives it up, as the group says. Returns when to look again.
     pub(super) fn lead(&mut self, view: &View, now: Instant) -> Option<Instant> {
         let held = self.cx.leading.is_held();
-        if !view.leading() || !self.agrees() {
+        if !view.leading() || !self.agrees() || self.cx.is_lost() {
             self.cx.leading.give_up();
             self.resign();
             self.lead = Lead {
@@ -175,6 +188,8 @@ impl Supervisor {
     /// The leadership was taken, or could not be.
     pub(super) fn taken(&mut self, taken: Result<()>) {
         self.lead.taking = false;
+        let hurdle = taken.as_ref().err().map(|error| error.message().into());
+        self.cx.leading.set_hurdle(hurdle);
         match taken {
             Ok(()) => tracing::info!("leading the group"),
             Err(error) => {
@@ -243,6 +258,9 @@ impl Context {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
+        if let Some(trouble) = self.unwritable() {
+            return Err(Error::transient("put", trouble.to_string()));
+        }
         let entries = entries.into_iter().map(|(key, value)| TermEntry {
             log: TermLog::Config,
             key,
@@ -252,5 +270,23 @@ impl Context {
         let written = self.leading.put(entries.collect()).await?;
         self.config.reach(&written).await;
         Ok(written)
+    }
+    /// Writes offsets that somebody asked for, as the leader, and returns once this worker's view has read them back.
+    pub(crate) async fn put_offsets(&self, entries: Vec<Pair>, request: &Bytes) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        if let Some(trouble) = self.unwritable().or_else(|| self.offsets.trouble()) {
+            return Err(Error::transient("put", trouble.to_string()));
+        }
+        let entries = entries.into_iter().map(|(key, value)| TermEntry {
+            log: TermLog::Offset,
+            key,
+            value,
+            request: Some(request.clone()),
+        });
+        let written = self.leading.put(entries.collect()).await?;
+        self.offsets.reach(&written).await;
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The leader's placements: what is planned is written, one write at a time.
 
 use super::{
-    Supervisor, earlier,
+    Supervisor, earlier, handover,
     plan::{self, Desired},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Placing {
     writing: bool,
     /// Not before this time.
     again: Option<Instant>,
-    /// Who was there when it last looked, and since when it has been the same.
+    /// Who was there when it last looked, who came last first, and since when it has been the same.
     members: Vec<Member>,
     since: Option<Instant>,
     /// The task that was moved last for balance alone, and when.
@@ -45,10 +45,22 @@ impl Placing {
     }
     /// Notes who is there. Every worker does so: who comes to lead knows how long the group has been the same.
     pub(super) fn look(&mut self, view: &View, now: Instant) {
-        if self.since.is_none() || self.members != view.members {
-            self.members.clone_from(&view.members);
-            self.since = Some(now);
+        let same = |member: &Member| view.members.contains(member);
+        let there = self.members.iter().filter(|member| same(member)).count();
+        if self.since.is_some() && there == self.members.len() && there == view.members.len() {
+            return;
         }
+        let stayed = self.members.iter().filter(|member| same(member));
+        let came = view.members.iter();
+        let came = came.filter(|member| !self.members.contains(member));
+        self.members = came.chain(stayed).cloned().collect();
+        self.since = Some(now);
+    }
+    /// The same group, with who came last first: where tasks have to go somewhere, that one is the last to be restarted again.
+    fn latest_first(&self, mut view: View) -> View {
+        let place = |member: &Member| self.members.iter().position(|one| one == member);
+        view.members.sort_by_key(place);
+        view
     }
 }
 
@@ -68,8 +80,11 @@ impl Supervisor {
         }
         let calm = self.placing.since.unwrap_or(now) + self.cx.settings.rebalance_delay;
         let unsettled = self.unsettled(now);
-        let balance = calm <= now && unsettled.is_none();
-        let (changes, balanced, uneven) = self.changes(wanted, view, balance);
+        let staying = self.cx.departures.without(view);
+        let all_stay = staying.members == view.members;
+        let staying = self.placing.latest_first(staying);
+        let balance = calm <= now && unsettled.is_none() && all_stay;
+        let (changes, balanced, uneven) = self.changes(wanted, view, &staying, balance);
         let mut wake = unsettled;
         if uneven && calm > now {
             earlier(&mut wake, Some(calm));
@@ -139,11 +154,12 @@ impl Supervisor {
         None
     }
 
-    /// What the leader has to write so that every wanted task is placed; which task moves for balance, and whether more are to.
+    /// What the leader has to write so that every wanted task is placed on a worker of `staying`; which task moves for balance, and whether more are to.
     fn changes(
         &self,
         wanted: &BTreeMap<String, Wanted>,
         view: &View,
+        staying: &View,
         balance: bool,
     ) -> (Vec<Change>, Option<TaskId>, bool) {
         let ids = wanted.iter().flat_map(|(name, connector)| {
@@ -156,7 +172,7 @@ impl Supervisor {
         let said = self.cx.status.log().read(|said| said.generation());
         let said = u64::try_from(said).unwrap_or(0);
         self.cx.assignments.read(|now| {
-            let plan = plan::plan(&desired, view, now.all(), balance);
+            let plan = plan::plan(&desired, staying, now.all(), balance);
             let mut generation = now.generation().max(said);
             let mut changes: Vec<Change> = Vec::new();
             for id in plan.order {
@@ -172,7 +188,7 @@ impl Supervisor {
                     incarnation: member.incarnation.clone(),
                     generation,
                     former: match was {
-                        Some(was) => former(was, view),
+                        Some(was) => self.former(&id, was, member, view),
                         None => self.leaving(&id, member, view),
                     },
                 };
@@ -182,6 +198,18 @@ impl Supervisor {
             changes.extend(gone.map(|id| (id.clone(), None)));
             (changes, plan.balanced, plan.uneven)
         })
+    }
+
+    /// Who has to let go of a task first. Where it moves on before its new owner has come to it, as when several workers leave together, that is
+    /// whoever this one waits for: it has the task still (I4).
+    fn former(&self, id: &TaskId, was: &Placement, to: &Member, view: &View) -> Option<Former> {
+        let before = was.former.as_ref().filter(|before| {
+            let there = view.members.iter().any(|member| before.is(member));
+            let said = self.cx.status.task(id);
+            let holds = said.is_some_and(|said| !handover::let_go(before, &said));
+            there && !before.is(to) && holds
+        });
+        before.cloned().or_else(|| former(was, view))
     }
 
     /// Who still has a task that was taken off and is wanted again, as when a connector is stopped and resumed at once; nobody where it comes back to

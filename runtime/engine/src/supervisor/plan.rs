@@ -37,7 +37,8 @@ pub struct Plan {
 /// Places every wanted task once, and moves as few as possible:
 /// * A task stays where it is as long as that worker is listed. A worker that came back while its old incarnation is gone has its tasks back.
 /// * The tasks of a worker that is gone go to those with the fewest. One that has next to nothing, a spare or one that was just restarted, takes
-///   all of them: then a rolling restart moves each task once. As long as a worker is listed twice, one of the two is dead: neither gets anything.
+///   all of them: then a rolling restart moves each task once. Where several have nothing, the first of the list does: the one that came last, which
+///   is the last to go again. As long as a worker is listed twice, one of the two is dead: neither gets anything.
 /// * A new task goes where its connector has the fewest tasks, and among those to the worker with the fewest.
 /// * If nothing else is to be done and `balance` allows it, one task moves from the fullest worker to the emptiest.
 pub fn plan(desired: &Desired, view: &View, last: &Last, balance: bool) -> Plan {
@@ -56,8 +57,10 @@ pub fn plan(desired: &Desired, view: &View, last: &Last, balance: bool) -> Plan 
     let since = |id: &TaskId| last.get(id).map_or(u64::MAX, |was| was.generation);
     homeless.sort_by_key(|id| (since(id), id.clone()));
     let fair = desired.len().div_ceil(view.members.len().max(1));
+    // A spare takes the place of one worker, also of one that had somewhat more than its share.
+    let room = most_of_one(&homeless, last).clamp(fair, fair + fair / 2);
     for id in homeless {
-        load.rescue(id, fair);
+        load.rescue(id, fair, room);
     }
     for id in new {
         load.spread(id);
@@ -77,6 +80,15 @@ pub fn plan(desired: &Desired, view: &View, last: &Last, balance: bool) -> Plan 
         balanced,
         uneven,
     }
+}
+
+/// How many of these tasks the one worker had that had most of them.
+fn most_of_one(homeless: &[TaskId], last: &Last) -> usize {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for was in homeless.iter().filter_map(|id| last.get(id)) {
+        *counts.entry(was.worker_id.as_str()).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or(0)
 }
 
 fn home<'a>(was: &Placement, view: &'a View) -> Option<&'a Member> {
@@ -119,22 +131,24 @@ impl<'a> Load<'a> {
             tasks.insert(id);
         }
     }
-    /// Places a task whose worker is gone. `fair` is the share of each worker.
-    fn rescue(&mut self, id: TaskId, fair: usize) {
+    /// Places a task whose worker is gone. `fair` is the share of each worker, `room` what a spare one takes.
+    fn rescue(&mut self, id: TaskId, fair: usize, room: usize) {
         let spare = self.spare.unwrap_or_else(|| {
-            let least = self.least(BTreeSet::len);
+            let least = self.least(|_, tasks| tasks.len());
             least.filter(|least| self.workers[*least].1.len() * 2 < fair)
         });
         self.spare = Some(spare);
-        let room = spare.filter(|spare| self.workers[*spare].1.len() < fair);
-        let to = room.or_else(|| self.least(|tasks| (tasks.len(), of_connector(tasks, &id))));
+        let spare = spare.filter(|spare| self.workers[*spare].1.len() < room);
+        let to = spare.or_else(|| self.least(|_, tasks| (tasks.len(), of_connector(tasks, &id))));
         if let Some(to) = to {
             self.workers[to].1.insert(id);
         }
     }
     /// Places a new task.
     fn spread(&mut self, id: TaskId) {
-        if let Some(to) = self.least(|tasks| (of_connector(tasks, &id), tasks.len())) {
+        if let Some(to) =
+            self.least(|member, tasks| (of_connector(tasks, &id), tasks.len(), member))
+        {
             self.workers[to].1.insert(id);
         }
     }
@@ -144,8 +158,8 @@ impl<'a> Load<'a> {
         if most <= least + UNEVEN {
             return None;
         }
-        let full = self.least(|tasks| Reverse(tasks.len()))?;
-        let empty = self.least(BTreeSet::len)?;
+        let full = self.least(|_, tasks| Reverse(tasks.len()))?;
+        let empty = self.least(|_, tasks| tasks.len())?;
         let tasks = &self.workers[full].1;
         let mut settled: Vec<&TaskId> = tasks.iter().collect();
         settled.sort_by_key(|id| (since(id), (*id).clone()));
@@ -169,10 +183,10 @@ impl<'a> Load<'a> {
         let counts = || self.workers.iter().map(|(_, tasks)| tasks.len());
         counts().max().zip(counts().min())
     }
-    fn least<K: Ord>(&self, key: impl Fn(&BTreeSet<TaskId>) -> K) -> Option<usize> {
+    fn least<K: Ord>(&self, key: impl Fn(&'a Member, &BTreeSet<TaskId>) -> K) -> Option<usize> {
         let sure = self.workers.len() - self.doubtful;
         let workers = self.workers.iter().take(sure).enumerate();
-        let least = workers.min_by_key(|(_, (_, tasks))| key(tasks));
+        let least = workers.min_by_key(|(_, (member, tasks))| key(member, tasks));
         least.map(|(worker, _)| worker)
     }
     fn assignment(self) -> Assignment {

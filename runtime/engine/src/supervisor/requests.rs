@@ -46,6 +46,10 @@ impl Requests {
         drop(replans);
         self.wake.notify_one();
     }
+    /// What the supervisor looks at beside its views has changed.
+    pub(crate) fn look_again(&self) {
+        self.wake.notify_one();
+    }
     /// Returns once there are replans to take.
     pub(super) async fn replans(&self) {
         self.wake.notified().await;

@@ -42,6 +42,8 @@ pub(crate) struct TaskRun {
     pub(crate) phase: Phase,
     /// It was asked to start anew.
     pub(crate) restart: bool,
+    /// It was asked to while it opened: it starts anew at once, should that fail.
+    pub(crate) once_more: bool,
     /// Of the placement that it is here by, or was.
     pub(crate) generation: u64,
     pub(crate) handover: Handover,
@@ -96,6 +98,7 @@ impl TaskRun {
             hash,
             phase: Phase::Idle,
             restart: false,
+            once_more: false,
             generation: 0,
             handover: Handover::default(),
             started: now,
@@ -112,6 +115,7 @@ impl TaskRun {
         }
         self.hash = hash;
         self.restart = false;
+        self.once_more = false;
         self.phase = Phase::Running;
         self.started = now;
     }
@@ -163,7 +167,7 @@ impl TaskRun {
         };
         let start = match wanted.pace {
             Pace::Run => Step::Launch,
-            Pace::Pause => Step::Rest,
+            Pace::Pause | Pace::Hold => Step::Rest,
         };
         let anew = self.restart || self.hash != wanted.hash;
         match self.phase {

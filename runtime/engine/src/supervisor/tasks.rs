@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// So many managed restarts in a row are shown as RESTARTING; after them the task is shown as FAILED, and is still started again.
 const QUIET: u32 = 8;
 
+/// A task that has been opening for so long may be started anew by somebody who asks for it.
+const RESTART_MAX: Duration = Duration::from_secs(20);
+
 /// How long a task that has come here may open before its status says that nobody runs it yet.
 const OPENING: Duration = Duration::from_secs(2);
 
@@ -84,6 +87,9 @@ impl Supervisor {
         view: &View,
         now: Instant,
     ) -> Option<Instant> {
+        if self.departing.is_some() && !self.tasks.contains_key(id) {
+            return None;
+        }
         let (connector, config) = wanted;
         let target = TaskWanted {
             hash: state::hash(config),
@@ -127,7 +133,16 @@ impl Supervisor {
             Step::Keep => {
                 let opening = (task.phase == Phase::Running).then_some(task.started + OPENING);
                 self.crew.pace(id, target.pace);
-                let opening = opening.filter(|_| !sink && self.cx.status.is_unsaid(id));
+                let opening = opening.filter(|_| {
+                    // A sink's former owner runs it until this one does.
+                    let said = self.cx.status.task(id);
+                    let said = said.filter(|said| sink && said.state.is_live());
+                    let elsewhere = said.is_some_and(|said| {
+                        let mut members = view.members.iter().filter(|one| **one != view.me);
+                        members.any(|member| member.worker_id == said.worker_id)
+                    });
+                    !elsewhere && self.cx.status.is_unsaid(id)
+                });
                 if opening.is_some_and(|until| until <= now) {
                     self.say(id, State::Unassigned, None);
                 }
@@ -265,6 +280,9 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
+        if std::mem::take(&mut task.once_more) && task.started.elapsed() < RESTART_MAX {
+            task.restart = true;
+        }
         let Some(after) = after else {
             tracing::error!(task = %id, op = failure.op, error = %failure.error, "failed");
             task.phase = Phase::Failed;
@@ -299,12 +317,33 @@ impl Supervisor {
         match request {
             Request::RestartConnector(name, answer) => self.restart_connector(&name, answer),
             Request::RestartTask(id, answer) => {
-                if let Some(task) = self.tasks.get_mut(&id) {
-                    task.restart = true;
-                }
+                self.restart_task(&id, false);
                 // Who asked may have gone.
                 let _ = answer.send(());
             }
+        }
+    }
+
+    /// Somebody wants the task to start anew, or only if it has failed. One that is being started, and has not said yet that it runs, is about to: who
+    /// asks again and again until it runs must not end it each time.
+    pub(super) fn restart_task(&mut self, id: &TaskId, only_failed: bool) {
+        let shown = || self.cx.status.task(id).map(|said| said.state);
+        let opening = || {
+            let runs = matches!(shown(), Some(State::Running | State::Paused));
+            self.cx.live.is_opening(id) || !runs
+        };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
+        let young = task.started.elapsed() < RESTART_MAX;
+        if only_failed && !task.is_failed() {
+            return;
+        }
+        let under_way = task.phase == Phase::Running && young && opening();
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.restart = !under_way;
+            // What it opens with may be from before what the person has mended.
+            task.once_more = under_way;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How a task ended.
 
-use super::reaction::{Next, REOPEN, advice};
+use super::{
+    ErrorPolicy,
+    reaction::{Next, Place, REOPEN, advice, react},
+};
 use longshore_sdk::Error;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,14 @@ pub enum Reaction {
     Fail,
     /// Open the task again after this time at the earliest, if it is still assigned here: managed restart.
     Reopen(Duration),
+}
+
+impl Outcome {
+    /// A failure outside the loop.
+    pub(crate) fn failed(error: Error, op: &'static str) -> Self {
+        let next = react(Place::Rebalance, error.kind(), &ErrorPolicy::default());
+        Self::Failed(Failure::new(op, error, next))
+    }
 }
 
 impl Failure {

@@ -145,6 +145,8 @@ pub enum Pace {
     /// It does.
     #[default]
     Run,
-    /// It keeps its place (lanes, partitions) and moves nothing.
+    /// It keeps its place (lanes, partitions) and moves nothing: somebody asked for it.
     Pause,
+    /// The same, for as long as its worker is out of the group. Nothing new is said of the task: what it was told before stands.
+    Hold,
 }

@@ -206,7 +206,7 @@ impl Running {
 
     /// While a batch waits, or the connector is paused, polls bring events only.
     fn hold(&mut self) -> Result<(), Failure> {
-        let paused = *self.pace.borrow_and_update() == Pace::Pause;
+        let paused = *self.pace.borrow_and_update() != Pace::Run;
         self.progress.set_paused(paused);
         let hold = paused || self.batch.is_some();
         if hold != self.held {

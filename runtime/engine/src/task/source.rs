@@ -159,7 +159,7 @@ impl Running {
         if self.finishing && self.work.is_none() && self.outstanding == 0 && !self.owes_commit() {
             return Ok(Some(End::Finished));
         }
-        let paused = *self.task.pace.borrow_and_update() == Pace::Pause;
+        let paused = *self.task.pace.borrow_and_update() != Pace::Run;
         self.task.progress.set_paused(paused);
         if paused {
             self.task.credit.rest();

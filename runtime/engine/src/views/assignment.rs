@@ -137,10 +137,14 @@ pub fn topics_record(topics: &InternalTopics) -> Pair {
 }
 
 /// Refuses a worker whose internal topics are not those of its group. Call it before the worker is started: two workers with different names would
-/// each run what is in their own topics. Err (Config): it names each key with both values. Err (else): the topic could not be read.
-pub async fn agree(own: &InternalTopics, coordination: &dyn KeyedLog) -> Result<()> {
+/// each run what is in their own topics. True = the group has agreed on them before, so they exist, or somebody has deleted them.
+/// Err (Config): it names each key with both values. Err (else): the topic could not be read.
+pub async fn agree(own: &InternalTopics, coordination: &dyn KeyedLog) -> Result<bool> {
     let read = fold::read_to_end::<Assignments>(coordination).await?;
-    read.topics().map_or(Ok(()), |group| own.same_as(group))
+    match read.topics() {
+        Some(group) => own.same_as(group).map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// The record that places a task, or takes it off.

@@ -1,17 +1,18 @@
 //! What is wanted: connectors, their task sets and target states.
 
 pub mod records;
-mod requests;
 mod session;
 
-pub use requests::Written;
+pub use super::requests::Written;
 pub use session::SessionKey;
 
-use super::fold::{Fold, Folded};
+use super::{
+    fold::{Fold, Folded},
+    requests::Requests,
+};
 use crate::ports::{Entry, Version};
 use longshore_sdk::config::Flat;
 use records::{Commit, Fencing, Key, Properties, Restart, Target};
-use requests::Requests;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use session::SessionKeys;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

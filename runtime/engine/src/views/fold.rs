@@ -3,12 +3,12 @@
 use crate::mutant::mutant;
 use crate::ports::{Entry, KeyedLog, LogReader, Tail, Version};
 use bytes::Bytes;
-use longshore_sdk::{Error, Result};
+use longshore_sdk::{Error, ErrorKind, Result};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -25,28 +25,70 @@ type Positions = BTreeMap<i32, i64>;
 
 /// How long after a failed reader the next one is opened.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// So many readings in a row that end before what was read already are no mistake of a broker that has just taken over.
+const CUT_SURE: u32 = 3;
+
+/// What becomes of a fold whose topic is deleted, or cut, and made anew under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The value follows the topic: whoever has something to say in it says it again.
+    Follow,
+    /// What was known stays, nothing more is read or written, and [`Folded::trouble`] says so until the process ends: taken at its word an empty
+    /// topic would end all that runs, or let it begin anew.
+    Keep,
+}
 
 /// A log and what it means so far. Reads never wait for the broker.
 pub struct Folded<S> {
     log: Arc<dyn KeyedLog>,
-    name: &'static str,
+    name: String,
     state: RwLock<S>,
     positions: watch::Sender<Positions>,
     changes: watch::Sender<u64>,
     ready: AtomicBool,
+    loss: Loss,
+    /// It is lost: see [`Loss::Keep`].
+    lost: AtomicBool,
+    /// How often in a row the topic's end was before what was read of it.
+    cut: AtomicU32,
+    trouble: watch::Sender<Option<Arc<str>>>,
 }
 
 impl<S: Fold> Folded<S> {
-    /// An empty fold of a log; [`Folded::follow`] fills it. `name` is for logs.
-    pub fn new(name: &'static str, log: Arc<dyn KeyedLog>) -> Self {
+    /// An empty fold of a log; [`Folded::follow`] fills it. `name` is the topic's as messages have it: with the key that names it.
+    pub fn new(name: impl Into<String>, loss: Loss, log: Arc<dyn KeyedLog>) -> Self {
         Self {
             log,
-            name,
+            name: name.into(),
             state: RwLock::new(S::default()),
             positions: watch::Sender::new(Positions::new()),
             changes: watch::Sender::new(0),
             ready: AtomicBool::new(false),
+            loss,
+            lost: AtomicBool::new(false),
+            cut: AtomicU32::new(0),
+            trouble: watch::Sender::new(None),
         }
+    }
+    /// What is wrong with the topic, for people: it is gone, or another one has its name. Transient errors are none of it.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.borrow().clone()
+    }
+    /// Whether the trouble stays until the process ends.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+    /// Moves when a trouble begins or ends.
+    pub fn troubles(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.trouble.subscribe()
+    }
+    /// Nothing that this worker knows may be mixed with what stands in a topic that is another one.
+    fn whole(&self, op: &'static str) -> Result<()> {
+        if !self.is_lost() {
+            return Ok(());
+        }
+        let trouble = self.trouble();
+        Err(Error::config(op, trouble.as_deref().unwrap_or_default()))
     }
     /// Looks at the value. `look` must be short: it holds the fold up.
     pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
@@ -72,16 +114,19 @@ impl<S: Fold> Folded<S> {
         if entries.is_empty() {
             return Ok(());
         }
+        self.whole("put")?;
         let written = self.log.put(entries).await?;
         self.reached(&written, 1).await;
         Ok(())
     }
     /// Writes entries and returns once the log has them, without waiting for this fold.
     pub async fn write(&self, entries: Vec<(Bytes, Option<Bytes>)>) -> Result<()> {
+        self.whole("put")?;
         self.log.put(entries).await.map(drop)
     }
     /// Returns once everything that stands in the log now is folded: to its true end, which a reader's own position may be far behind.
     pub async fn refresh(&self) -> Result<()> {
+        self.whole("read")?;
         let end = if mutant!("stale-end") {
             let positions = self.positions.borrow().clone();
             places(&positions)
@@ -108,13 +153,50 @@ impl<S: Fold> Folded<S> {
         let _ = positions.wait_for(there).await;
     }
 
-    /// Reads the log for ever. A reader that fails is replaced; the old value is read from until the new one has caught up.
+    /// Reads the log for ever. A reader that fails is replaced; the old value is read from until the new one has caught up. A log that is lost is
+    /// read no more.
     pub async fn follow(&self) {
         loop {
             let error = self.follow_once().await;
-            tracing::warn!(log = self.name, %error, "reading the log failed, it is opened again");
+            if self.is_lost() {
+                tracing::error!(log = self.name, %error, "this worker goes on with what it knew of the topic, and changes nothing");
+                return std::future::pending().await;
+            }
+            // It is tried each second, and logged once.
+            let trouble = error.kind() == ErrorKind::Config;
+            if !trouble || self.say(Some(&error)) {
+                tracing::warn!(log = self.name, %error, "reading the log failed, it is opened again");
+            }
             tokio::time::sleep(REOPEN_AFTER).await;
         }
+    }
+
+    /// Whether it is news.
+    fn say(&self, trouble: Option<&Error>) -> bool {
+        let text: Option<Arc<str>> = trouble.map(|error| error.message().into());
+        self.trouble.send_if_modified(|now| {
+            let news = *now != text;
+            *now = text;
+            news
+        })
+    }
+
+    /// The topic ends before what was read of it: it is not the one that was read.
+    fn lose(&self) -> Error {
+        let error = Error::config(
+            "read",
+            format!(
+                "the topic {} was deleted or cut while this worker ran: nothing of what stands there now is taken over. Put its content back, or accept what it has, and then restart all workers of the group",
+                self.name
+            ),
+        );
+        let sure = self.cut.fetch_add(1, Ordering::AcqRel) + 1 >= CUT_SURE;
+        self.lost.store(sure, Ordering::Release);
+        if !self.say(Some(&error)) && sure {
+            // The words are no news, but only now the leader gives up.
+            self.trouble.send_modify(|_| ());
+        }
+        error
     }
 
     /// Follows until something fails.
@@ -141,6 +223,12 @@ impl<S: Fold> Folded<S> {
     /// Folds from the beginning to the true end, aside, and puts the result in place of the old value.
     async fn catch_up(&self, reader: &mut dyn LogReader) -> Result<()> {
         let (state, positions) = caught_up(self.log.as_ref(), reader).await?;
+        let back = |(partition, next): (&i32, &i64)| positions.get(partition) < Some(next);
+        if self.loss == Loss::Keep && self.positions.borrow().iter().any(back) {
+            return Err(self.lose());
+        }
+        self.cut.store(0, Ordering::Release);
+        self.say(None);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.ready.store(true, Ordering::Release);
         self.positions.send_replace(positions);

@@ -3,6 +3,7 @@
 use super::{
     config::records::Pair,
     fold::{Fold, Folded},
+    requests::Requests,
     text,
 };
 use crate::{ports::Entry, task::OffsetStore};
@@ -15,6 +16,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 #[derive(Default)]
 pub struct StoredOffsets {
     connectors: BTreeMap<String, BTreeMap<Bytes, (Partition, Offset)>>,
+    /// Those that changed offsets; what tasks store is written for none.
+    requests: Requests,
 }
 
 /// Entries of one connector by their keys, as somebody knows them.
@@ -28,6 +31,10 @@ impl StoredOffsets {
     pub fn of(&self, connector: &str) -> Offsets {
         let stored = self.connectors.get(connector).into_iter().flatten();
         stored.map(|(_, entry)| entry.clone()).collect()
+    }
+    /// Whether a request has written what it asked for.
+    pub fn has_written(&self, request: &[u8]) -> bool {
+        self.requests.find(request).is_some()
     }
     /// A connector's entries as they stand, to be written once more. At most `max` of them.
     pub fn again(&self, connector: &str, max: usize) -> Vec<Pair> {
@@ -71,6 +78,7 @@ impl StoredOffsets {
 
 impl Fold for StoredOffsets {
     fn apply(&mut self, entry: &Entry) {
+        self.requests.note(entry, false);
         // Copied: as a slice each of the few that stay would keep all that was read together with it (I6).
         let key = Bytes::copy_from_slice(&entry.key);
         let Some((connector, lane)) = parse_key(&key) else {

@@ -3,7 +3,7 @@
 mod own;
 pub mod records;
 
-use super::fold::{Fold, Folded};
+use super::fold::{Fold, Folded, Loss};
 use crate::{
     ports::{Entry, KeyedLog},
     task::TaskId,
@@ -124,7 +124,7 @@ impl StatusView {
     /// A view of the status topic; [`StatusView::follow`] reads it, [`StatusView::write`] writes it.
     pub fn new(log: Arc<dyn KeyedLog>) -> Self {
         Self {
-            log: Folded::new("status", log),
+            log: Folded::new("status", Loss::Follow, log),
             pending: Mutex::default(),
             own: Mutex::default(),
             wake: Notify::new(),

@@ -7,7 +7,7 @@ use crate::{
     ports::{KeyedLog, Leadership, Membership, Peers, View, bus::SharedBus},
     providers::{Resolved, scrub},
     registry::{Connector, Registry},
-    supervisor::{Leading, Requests},
+    supervisor::{Departures, Leading, Requests, Whereabouts},
     validate,
     views::{
         assignment::AssignmentView,
@@ -17,11 +17,17 @@ use crate::{
     },
 };
 use longshore_sdk::{
-    Error, Result,
+    Error, ErrorKind, Result,
     config::{Flat, holds_placeholder, looks_secret},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long an explanation of a failure is waited for: the failure itself is known.
+const EXPLAIN_MAX: Duration = Duration::from_secs(5);
 
 /// The four logs of a group of workers.
 #[derive(Clone)]
@@ -67,7 +73,9 @@ pub(crate) struct Context {
     pub(crate) budget: Arc<Budget>,
     pub(crate) live: Live,
     pub(crate) lowered: Lowered,
+    pub(crate) whereabouts: Whereabouts,
     pub(crate) requests: Requests,
+    pub(crate) departures: Departures,
     /// Held while something is looked up in the config view and written on account of it.
     pub(crate) writing: tokio::sync::Mutex<()>,
     pub(crate) dice: Dice,
@@ -114,6 +122,37 @@ impl Context {
     pub(crate) async fn read_to_end(&self) -> Result<()> {
         tokio::try_join!(self.config.refresh(), self.assignments.refresh()).map(drop)
     }
+    /// What is wrong with an internal topic: it is gone, was made anew under this worker, or is not the one that the group uses. A broker that is away
+    /// is none of it.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.unwritable()
+            .or_else(|| self.offsets.trouble())
+            .or_else(|| self.status.log().trouble())
+    }
+    /// The same where this worker must change nothing.
+    pub(crate) fn unwritable(&self) -> Option<Arc<str>> {
+        let config = self.config.trouble();
+        config
+            .or_else(|| self.assignments.trouble())
+            .or_else(|| self.disagreement())
+    }
+    /// How this worker's internal topics differ from those of its group, if that has any yet: two that were started at the same moment see it only here.
+    pub(crate) fn disagreement(&self) -> Option<Arc<str>> {
+        self.assignments.read(|now| {
+            let error = self.settings.topics.same_as(now.topics()?).err()?;
+            Some(error.message().into())
+        })
+    }
+    /// The same where tasks must not go on: without the offsets they would repeat records after the next start, without the assignments they
+    /// could run twice (I2, I4).
+    pub(crate) fn halted(&self) -> Option<Arc<str>> {
+        let offsets = self.offsets.trouble();
+        offsets.or_else(|| self.assignments.trouble())
+    }
+    /// The same where this worker must not lead.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.config.is_lost() || self.assignments.is_lost()
+    }
     /// A connector's or a task's config for the plugins that need it, with everything secret in it told apart (I8). Read anew each time.
     pub(crate) async fn resolve(&self, config: &Flat) -> Result<Resolved> {
         let mut resolved = if config.values().any(|value| holds_placeholder(value)) {
@@ -131,6 +170,16 @@ impl Context {
         secrets.remember();
         Ok(resolved)
     }
+    /// What the brokers say of a topic that could not be written, where that explains a failure.
+    pub(crate) async fn explained(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Transient {
+            return error;
+        }
+        let (op, text) = (error.op(), error.message().to_owned());
+        let explain = self.bus.explain(error, &self.settings.topics.offset);
+        let explained = tokio::time::timeout(EXPLAIN_MAX, explain).await;
+        explained.unwrap_or_else(|_| Error::transient(op, text))
+    }
     /// A status that this worker gives.
     pub(crate) fn says(
         &self,
@@ -147,14 +196,15 @@ impl Context {
             version,
         }
     }
-}
-
-/// The wall clock, in milliseconds since the Unix epoch: for people and records, nothing is decided by it.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place of the worker that reads the wall clock"
-)]
-pub(crate) fn wall_clock_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+    /// The wall clock, in milliseconds since the Unix epoch: for people and records. Clocks of two workers may be hours apart, so nothing is decided by
+    /// comparing them; only the age of a session key is looked at, and a wrong one costs another key.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place of the worker that reads the wall clock"
+    )]
+    pub(crate) fn wall_clock_ms(&self) -> i64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        now.saturating_add(self.settings.clock_off_ms)
+    }
 }

@@ -1,6 +1,6 @@
 //! The futures of a worker: its tasks and its connectors' plans. The one place that spawns; a panic ends one of them, as Bug.
 
-use super::launch::{self, Launch};
+use super::launch::Launch;
 use crate::{
     providers::scrub,
     task::{Outcome, Pace, TaskId},
@@ -24,8 +24,8 @@ pub(crate) struct PlanId(u64);
 pub(crate) enum Ended {
     /// A task.
     Task(TaskId, Outcome),
-    /// A connector's plan: the configs of its tasks.
-    Plan(Arc<str>, PlanId, Result<Vec<Flat>>),
+    /// A connector's plan: the configs of its tasks. None: it was void.
+    Plan(Arc<str>, PlanId, Result<Option<Vec<Flat>>>),
     /// The leadership was taken, or not.
     Taken(Result<()>),
     /// Placements were written, or not.
@@ -82,7 +82,7 @@ impl Crew {
     pub(crate) fn plan(
         &mut self,
         name: &Arc<str>,
-        plan: impl Future<Output = Result<Vec<Flat>>> + Send + 'static,
+        plan: impl Future<Output = Result<Option<Vec<Flat>>>> + Send + 'static,
     ) -> PlanId {
         let of = Arc::clone(name);
         let span = tracing::error_span!("plan", connector = %name);
@@ -159,7 +159,7 @@ impl Crew {
                     Ended::Task(id, Outcome::Stopped)
                 }
                 (Err(error), What::Task(id)) => {
-                    Ended::Task(id, launch::failed(panicked(error, "run"), "run"))
+                    Ended::Task(id, Outcome::failed(panicked(error, "run"), "run"))
                 }
                 (Err(error), What::Plan(name, id)) => {
                     Ended::Plan(name, id, Err(panicked(error, "plan")))

@@ -10,10 +10,7 @@ use crate::{
     guarantee::{self, Delivery},
     ports::{ConsumerSpec, Producer, ProducerSpec, TopicSpec},
     registry::Connector,
-    task::{
-        Failure, Outcome, Pace, Progress, Reaction, SinkTask, SourceTask, TaskId, TaskSettings,
-        reaction::{self, Next, Place},
-    },
+    task::{Outcome, Pace, Progress, SinkTask, SourceTask, TaskId, TaskSettings},
     views::{offset::ConnectorOffsets, status::State},
 };
 use exactly_once::Stakes;
@@ -85,7 +82,7 @@ impl Launch {
         };
         let resolved = match resolved {
             Ok(resolved) => resolved,
-            Err(error) => return failed(error, "open"),
+            Err(error) => return Outcome::failed(error, "open"),
         };
         for missing in &resolved.missing {
             tracing::warn!(
@@ -112,10 +109,11 @@ impl Launch {
                 tracing::info!(task = %self.id, "the task is not this worker's any more, it is not opened");
                 Outcome::Stopped
             }
-            Err(error) => failed(error, "open"),
+            Err(error) => Outcome::failed(error, "open"),
         };
         match ended {
             Outcome::Failed(mut failure) => {
+                failure.error = self.cx.explained(failure.error).await;
                 // I8: the other side's words, or what could not be read of the config, may quote it.
                 failure.error = resolved.about(failure.error);
                 Outcome::Failed(failure)
@@ -138,17 +136,20 @@ impl Launch {
         let version = self.cx.plugin_version(&self.connector);
         loop {
             let state = match *pace.borrow_and_update() {
-                Pace::Run => State::Running,
-                Pace::Pause => State::Paused,
+                Pace::Run => Some(State::Running),
+                Pace::Pause => Some(State::Paused),
+                Pace::Hold => None,
             };
-            let status = self.cx.says(state, version.clone(), None);
-            self.cx.status.set_task(&self.id, status);
+            if let Some(state) = state {
+                let status = self.cx.says(state, version.clone(), None);
+                self.cx.status.set_task(&self.id, status);
+            }
             tokio::select! {
                 outcome = &mut run => return outcome,
                 (call, open) = progress.given_up() => {
                     // The call is dropped with its task: the task is over, so nothing that is resumed is lost (I7).
                     let text = format!("{call} did not return within {} s", open.as_secs());
-                    return failed(Error::transient("run", text), "run");
+                    return Outcome::failed(Error::transient("run", text), "run");
                 }
                 Ok(()) = pace.changed() => {}
                 Ok(()) = resets.changed() => records_at_reset = Some(progress.records()),
@@ -378,23 +379,4 @@ impl Launch {
 fn late() -> Error {
     let text = format!("the task did not open within {} s", OPEN_MAX.as_secs());
     Error::transient("open", text)
-}
-
-/// A failure outside the loop.
-pub(crate) fn failed(error: Error, op: &'static str) -> Outcome {
-    let next = reaction::react(
-        Place::Rebalance,
-        error.kind(),
-        &crate::task::ErrorPolicy::default(),
-    );
-    let reaction = match next {
-        Next::Reopen(after) => Reaction::Reopen(after),
-        _ => Reaction::Fail,
-    };
-    Outcome::Failed(Failure {
-        op,
-        advice: reaction::advice(error.kind()).to_owned(),
-        reaction,
-        error,
-    })
 }

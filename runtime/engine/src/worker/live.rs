@@ -20,7 +20,8 @@ pub(crate) struct Live {
 
 #[derive(Clone)]
 enum Known {
-    Opening,
+    /// Since then.
+    Opening(Instant),
     Running(Watched),
     Finished,
     Restarts {
@@ -46,7 +47,12 @@ const LOOK_MIN: Duration = Duration::from_millis(50);
 impl Live {
     /// A task is being opened.
     pub(crate) fn opening(&self, id: &TaskId) {
-        self.tasks().insert(id.clone(), Known::Opening);
+        self.tasks()
+            .insert(id.clone(), Known::Opening(Instant::now()));
+    }
+    /// Whether a task is being opened.
+    pub(crate) fn is_opening(&self, id: &TaskId) -> bool {
+        matches!(self.tasks().get(id), Some(Known::Opening(_)))
     }
     /// A task runs.
     pub(crate) fn running(&self, id: &TaskId, progress: Arc<Progress>) {
@@ -121,11 +127,18 @@ impl Live {
     pub(crate) fn any_of(&self, connector: &str) -> bool {
         self.tasks().keys().any(|id| &*id.connector == connector)
     }
-    /// What stands under `x` in a task's status.
-    pub(crate) fn extra(&self, id: &TaskId, stall_timeout: Duration) -> Option<Value> {
+    /// How long a task has been opening; `None` = it is not.
+    pub(crate) fn opening_for(&self, id: &TaskId) -> Option<Duration> {
+        match self.tasks().get(id) {
+            Some(Known::Opening(since)) => Some(since.elapsed()),
+            _ => None,
+        }
+    }
+    /// What stands under `x` in a task's status; `None` = nothing is known of the task: it is not here.
+    pub(crate) fn extra(&self, id: &TaskId, stall_timeout: Duration) -> Option<Option<Value>> {
         let known = self.tasks().get(id).cloned()?;
-        Some(match known {
-            Known::Opening => return None,
+        Some(Some(match known {
+            Known::Opening(_) => return Some(None),
             Known::Running(watched) => {
                 json!({ "progress": shown(&watched.progress, stall_timeout) })
             }
@@ -134,7 +147,7 @@ impl Live {
                 let wait = at.saturating_duration_since(Instant::now());
                 json!({ "restart": { "attempt": attempt, "in_ms": millis(wait), "reason": why } })
             }
-        })
+        }))
     }
 
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskId, Known>> {

@@ -64,6 +64,8 @@ pub struct WorkerSettings {
     pub placeholders: Placeholders,
     /// Seeds every jitter of this worker: none in production, a fixed one in simulation.
     pub seed: Option<u64>,
+    /// What this worker's wall clock is off by, in milliseconds: nothing in production, hours in simulation.
+    pub clock_off_ms: i64,
 }
 
 impl Default for WorkerSettings {
@@ -97,6 +99,7 @@ impl Default for WorkerSettings {
             config_bytes_max: 900_000,
             placeholders: Placeholders::none(),
             seed: None,
+            clock_off_ms: 0,
         }
     }
 }

@@ -1,15 +1,18 @@
 //! A worker over memory ports with connectors that do as their configs tell them.
 
 mod cluster;
+mod departures;
 mod door;
 mod exactly_once;
 mod failures;
 mod fake;
 mod forwarding;
 mod lifecycle;
+mod line;
 mod moves;
 mod placeholders;
 mod races;
+mod statuses;
 
 use super::{Logs, Ports, Worker, WorkerSettings};
 use crate::{
@@ -70,7 +73,8 @@ impl Bench {
             status: Arc::new(status.clone()),
             coordination: Arc::new(coordination.clone()),
         };
-        let leadership = MemoryLeadership::new(config.clone(), coordination.clone());
+        let leadership =
+            MemoryLeadership::new(config.clone(), coordination.clone(), offset.clone());
         let ports = Ports {
             bus: Arc::new(bus.clone()),
             logs,
@@ -171,7 +175,7 @@ fn flat(entries: &[(&str, &str)]) -> Flat {
 
 /// Waits, generously.
 async fn eventually(what: &str, mut done: impl FnMut() -> bool, now: impl Fn() -> String) {
-    for _ in 0..2000 {
+    for _ in 0..8000 {
         if done() {
             return;
         }

@@ -1,6 +1,6 @@
 //! Topics that a task meets: noted for `GET /connectors/x/topics`, and created where the connector says how.
 
-use super::context::{Context, wall_clock_ms};
+use super::context::Context;
 use crate::{
     connector_config::TopicCreation,
     task::{TaskId, TopicObserver},
@@ -27,7 +27,8 @@ impl Topics {
         met.iter().for_each(|topic| self.note(topic));
     }
     fn note(&self, topic: &Topic) {
-        self.cx.status.topic_used(&self.id, topic, wall_clock_ms());
+        let now_ms = self.cx.wall_clock_ms();
+        self.cx.status.topic_used(&self.id, topic, now_ms);
     }
 }
 

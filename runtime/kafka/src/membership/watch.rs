@@ -1,12 +1,13 @@
 //! Asks the broker again and again, on a thread of its own.
 
-use super::namesake::Former;
+use super::{Trouble, namesake::Former};
 use crate::{admin::Admin, handle::Handle};
 use longshore_engine::ports::View;
+use longshore_sdk::ErrorKind;
 use rdkafka::consumer::Consumer;
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -39,6 +40,7 @@ pub(super) struct Watcher {
     pub(super) session: Duration,
     pub(super) former: Former,
     pub(super) tell: Sender<View>,
+    pub(super) trouble: Trouble,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -105,6 +107,7 @@ impl Watcher {
         match self.admin.roster_now(&self.group, max) {
             Ok(roster) if roster.lists(self.former.me()) => {
                 self.former.look(&roster);
+                self.in_trouble(None);
                 self.show(|before| roster.view(before, self.former.dead()));
                 match roster.stable() {
                     true => Found::Stable,
@@ -113,13 +116,23 @@ impl Watcher {
             }
             Ok(_) => {
                 tracing::debug!("the broker does not list this worker");
+                self.in_trouble(Some("its session has ended".to_owned()));
                 Found::NotListed
             }
             Err(error) => {
                 tracing::debug!(error = %error, "the group cannot be asked for");
+                let words = match error.kind() {
+                    ErrorKind::Transient => "no broker of bootstrap.servers answers for it",
+                    _ => "the brokers do not say who is in it",
+                };
+                self.in_trouble(Some(format!("{words} ({})", error.message())));
                 Found::Unknown
             }
         }
+    }
+
+    fn in_trouble(&self, words: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 
     /// Nobody leads here, and nobody is there, until we are listed again.

@@ -10,7 +10,7 @@ use rdkafka::{
 use std::{
     ffi::{CStr, CString, c_char},
     ptr, slice,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A group at one moment; empty if there is none.
@@ -37,6 +37,31 @@ impl Drop for List {
 
 /// Asks every broker, and blocks until all have answered or `max` is over. Ok: the broker that knows the group has answered.
 pub(crate) fn group(client: &Handle, name: &str, max: Duration) -> Result<Group, Code> {
+    let started = Instant::now();
+    let asked = ask(client, name, max);
+    if matches!(asked, Err(Code::BrokerTransportFailure)) {
+        learn_brokers(client, max.saturating_sub(started.elapsed()));
+    }
+    asked
+}
+
+/// Makes the library ask any broker which ones there are. After all were away it knows the bootstrap servers alone, and those it does not ask for
+/// groups; a client without topics learns the others again when it connects, or, where that answer is lost, up to five minutes later (2.12.1).
+fn learn_brokers(client: &Handle, max: Duration) {
+    let millis = i32::try_from(max.as_millis()).unwrap_or(i32::MAX);
+    let mut metadata = ptr::null();
+    // SAFETY: the client outlives the call; no topic is named; what is filled in is destroyed once, here.
+    unsafe {
+        let none = ptr::null_mut();
+        let code = sys::rd_kafka_metadata(client.native(), 0, none, &raw mut metadata, millis);
+        tracing::debug!(?code, "the brokers are asked for");
+        if !metadata.is_null() {
+            sys::rd_kafka_metadata_destroy(metadata);
+        }
+    }
+}
+
+fn ask(client: &Handle, name: &str, max: Duration) -> Result<Group, Code> {
     let asked = CString::new(name).map_err(|_| Code::InvalidGroupId)?;
     let millis = i32::try_from(max.as_millis()).unwrap_or(i32::MAX);
     let mut list = List(ptr::null());

@@ -127,6 +127,7 @@ pub(crate) async fn works(settings: ClientSettings) {
         group: group.clone(),
         config_topic: topic.to_string(),
         coordination_topic: coordination,
+        offset_topic: "offsets".to_owned(),
     };
     let leadership = KafkaLeadership::prepare(admin, spec)
         .await

@@ -60,6 +60,7 @@ fn leadership(group: &str, config_topic: &str) -> LeadershipSpec {
         group: group.to_owned(),
         config_topic: config_topic.to_owned(),
         coordination_topic: format!("{group}-coordination"),
+        offset_topic: format!("{group}-offsets"),
     }
 }
 

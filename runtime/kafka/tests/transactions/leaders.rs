@@ -2,10 +2,10 @@
 
 use crate::rig::{self, Cluster, LONG, replay, unique};
 use bytes::Bytes;
-use longshore_engine::ports::{Entry, KeyedLog, Leadership, Term, TermEntry, TermLog};
+use longshore_engine::ports::{Entry, KeyedLog, Leadership, Term, TermEntry, TermLog, Version};
 use longshore_kafka::{Admin, KafkaLeadership, KafkaLog, LeadershipSpec, LogSpec};
 use longshore_sdk::ErrorKind;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 struct Group {
     cluster: Cluster,
@@ -20,6 +20,7 @@ impl Group {
         let spec = LeadershipSpec {
             config_topic: format!("{group}-configs"),
             coordination_topic: format!("{group}-coordination"),
+            offset_topic: format!("{group}-offsets"),
             group,
         };
         for topic in [&spec.config_topic, &spec.coordination_topic] {
@@ -27,6 +28,9 @@ impl Group {
                 .create(topic, 1, &[("cleanup.policy", "compact")])
                 .await;
         }
+        cluster
+            .create(&spec.offset_topic, 5, &[("cleanup.policy", "compact")])
+            .await;
         Self {
             admin: Admin::connect(&cluster.settings).await.expect("connect"),
             cluster,
@@ -118,6 +122,38 @@ async fn the_last_who_takes_it_has_it() {
     fenced(&new).await;
     again.put(config("c")).await.expect("put");
     assert_eq!(keys(&all(&group.configs().await).await), ["a", "b", "c"]);
+}
+
+/// Offsets that somebody changes: a leader that was frozen amid it changes nothing any more, and each key goes where tasks write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn i4_a_former_leader_changes_no_offsets() {
+    let group = Group::start().await;
+    let (first, second) = (group.worker().await, group.worker().await);
+    let old = first.take().await.expect("take");
+    let offsets = group.log(&group.spec.offset_topic).await;
+    let lanes: Vec<String> = (0..8).map(|n| format!(r#"["c",{{"lane":{n}}}]"#)).collect();
+    let entries = |request: &'static str| -> Vec<TermEntry> {
+        let entry = |lane: &String| TermEntry {
+            request: Some(Bytes::from_static(request.as_bytes())),
+            ..entry(TermLog::Offset, lane)
+        };
+        lanes.iter().map(entry).collect()
+    };
+    let by_leader = old.put(entries("first")).await.expect("put");
+    let plain = entries("")
+        .into_iter()
+        .map(|entry| (entry.key, entry.value));
+    let by_task = offsets.put(plain.collect()).await.expect("put");
+    let partitions = |versions: &[Version]| -> Vec<i32> {
+        versions.iter().map(|version| version.partition).collect()
+    };
+    assert_eq!(partitions(&by_leader), partitions(&by_task));
+    second.take().await.expect("take");
+    let error = old.put(entries("late")).await.expect_err("fenced");
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error:?}");
+    let requests: BTreeSet<_> = all(&offsets).await.into_iter().map(|e| e.request).collect();
+    let first = Some(Bytes::from_static(b"first"));
+    assert_eq!(requests, BTreeSet::from([None, first]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,8 +87,14 @@ pub(crate) fn progress(x: &Value) -> String {
     if let Some(blocked) = progress["blocked_on"].as_str() {
         words.push(format!("blocked on {blocked}"));
     }
+    if let Some(why) = progress["unknown"].as_str() {
+        words.push(format!("progress unknown: {why}"));
+    }
     if x["finished"].as_bool() == Some(true) {
         words.push("finished".to_owned());
+    }
+    if let Some(reason) = x["reason"].as_str() {
+        words.push(reason.to_owned());
     }
     words.join(", ")
 }

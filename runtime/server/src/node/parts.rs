@@ -30,11 +30,12 @@ pub(super) async fn open(
 ) -> Result<Parts> {
     let bus = KafkaBus::new(clients);
     let admin = bus.admin().await.context("Kafka cannot be reached")?;
-    admin
-        .ensure_internal(&internal_topics(settings))
-        .await
-        .context("the internal topics cannot be used")?;
     let group = &settings.group_id;
+    let unusable = "the internal topics cannot be used";
+    admin
+        .ensure_internal(&[InternalTopic::coordination(group)])
+        .await
+        .context(unusable)?;
     let coordination = format!("{group}-coordination");
     let member = MemberSpec {
         group: group.clone(),
@@ -49,12 +50,17 @@ pub(super) async fn open(
         group: group.clone(),
         config_topic: settings.topic(Store::Config),
         coordination_topic: coordination.clone(),
+        offset_topic: settings.topic(Store::Offset),
     };
     let coordination = log(settings, admin, coordination, "assignments").await?;
     // Before it joins: a member gets tasks.
-    worker::agree(&topics(settings), coordination.as_ref())
+    let used = worker::agree(&topics(settings), coordination.as_ref())
         .await
         .context("the worker does not fit into its group")?;
+    admin
+        .ensure_internal(&internal_topics(settings, used))
+        .await
+        .context(unusable)?;
     let (membership, leadership, config, offset, status) = tokio::try_join!(
         async {
             let membership = KafkaMembership::join(admin, member).await;
@@ -116,7 +122,8 @@ async fn log(
     Ok(Arc::new(log))
 }
 
-fn internal_topics(settings: &WorkerSettings) -> [InternalTopic; 4] {
+/// `used`: the group has written to them.
+fn internal_topics(settings: &WorkerSettings, used: bool) -> [InternalTopic; 3] {
     let mut config = InternalTopic::configs(settings.topic(Store::Config));
     config.replication = replication(settings.config_replication);
     config.config.extend(settings.config_topic_configs.clone());
@@ -128,12 +135,9 @@ fn internal_topics(settings: &WorkerSettings) -> [InternalTopic; 4] {
     status.replication = replication(settings.status_replication);
     status.partitions = settings.status_partitions;
     status.config.extend(settings.status_topic_configs.clone());
-    [
-        config,
-        offset,
-        status,
-        InternalTopic::coordination(&settings.group_id),
-    ]
+    // Statuses are said again by whoever runs something.
+    (config.used, offset.used) = (used, used);
+    [config, offset, status]
 }
 
 /// -1 means the broker's default in Kafka's settings; here it means ours: 3, or the number of brokers.

@@ -16,9 +16,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use longshore_engine::control::{Control, ControlErrorKind, TargetState};
+use longshore_engine::control::{ConnectorStateInfo, Control, ControlErrorKind, TargetState};
 use longshore_sdk::config::info::HIDDEN;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 type Answer = Result<Response, Failure>;
 
@@ -34,8 +35,13 @@ pub(crate) async fn list(
     }
     let mut all = Map::new();
     let mask = Mask::of(&identity, control);
+    // Each other worker is asked once, for all of them.
+    let statuses = match expand.iter().any(|what| what == "status") {
+        true => control.whole_statuses().await,
+        false => BTreeMap::new(),
+    };
     for name in control.connectors() {
-        if let Some(entry) = expanded(control, &mask, &name, &expand) {
+        if let Some(entry) = expanded(control, &mask, &name, &expand, &statuses) {
             all.insert(name, entry);
         }
     }
@@ -43,12 +49,18 @@ pub(crate) async fn list(
 }
 
 /// One connector's part of an expanded list; `None` = it was deleted meanwhile.
-fn expanded(control: &Control, mask: &Mask<'_>, name: &str, expand: &[String]) -> Option<Value> {
+fn expanded(
+    control: &Control,
+    mask: &Mask<'_>,
+    name: &str,
+    expand: &[String],
+    statuses: &BTreeMap<String, ConnectorStateInfo>,
+) -> Option<Value> {
     let mut entry = Map::new();
     for what in expand {
         match what.as_str() {
             "info" => entry.insert("info".into(), json!(mask.info(control.info(name).ok()?))),
-            "status" => entry.insert("status".into(), json!(control.status(name).ok()?)),
+            "status" => entry.insert("status".into(), json!(statuses.get(name)?)),
             _ => None,
         };
     }
@@ -208,7 +220,7 @@ pub(crate) async fn delete(caller: Caller, Path(name): Path<String>) -> Answer {
 }
 
 pub(crate) async fn status(State(door): State<Door>, Path(name): Path<String>) -> Answer {
-    Ok(ok(&door.control()?.status(&name)?))
+    Ok(ok(&door.control()?.whole_status(&name).await?))
 }
 
 pub(crate) async fn pause(caller: Caller, Path(name): Path<String>) -> Answer {
@@ -270,7 +282,8 @@ pub(crate) async fn task_status(
     State(door): State<Door>,
     Path((name, task)): Path<(String, String)>,
 ) -> Answer {
-    Ok(ok(&door.control()?.task_status(&name, task_id(&task)?)?))
+    let status = door.control()?.whole_task_status(&name, task_id(&task)?);
+    Ok(ok(&status.await?))
 }
 
 pub(crate) async fn restart_task(

@@ -63,8 +63,10 @@ pub(crate) async fn command(State(door): State<Door>, request: Request) -> Respo
         Answered::Refused(why) => refused(why),
         Answered::Reply(reply, forwarded) => {
             let mut response = answer(&signer, &signature, reply);
-            // For the audit log, which the gate writes.
-            response.extensions_mut().insert(forwarded);
+            if let Some(forwarded) = forwarded {
+                // For the audit log, which the gate writes.
+                response.extensions_mut().insert(forwarded);
+            }
             response
         }
     }

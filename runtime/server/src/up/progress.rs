@@ -32,7 +32,7 @@ impl Progress {
             Duration::from_secs(10)
         })
         .await;
-        let text = self.text();
+        let text = self.text().await;
         if text.is_empty() || text == self.shown {
             return;
         }
@@ -46,12 +46,9 @@ impl Progress {
     }
 
     /// One line: each task that runs with what it has moved and its lag.
-    fn text(&self) -> String {
+    async fn text(&self) -> String {
         let mut parts = Vec::new();
-        for name in self.control.connectors() {
-            let Ok(status) = self.control.status(&name) else {
-                continue;
-            };
+        for (name, status) in self.control.whole_statuses().await {
             for task in status.tasks {
                 let words = progress(task.x.as_ref().unwrap_or(&Value::Null));
                 if !words.is_empty() {

@@ -10,7 +10,7 @@ use longshore_engine::ports::KeyedLog;
 use longshore_kafka::{ClientSettings, KafkaBus, KafkaLog, LogSpec};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 use tempfile::TempDir;
 
 /// A broker of its own, and workers of the group `g`.
@@ -19,7 +19,7 @@ struct Cluster {
     workers: Vec<Worker>,
     folders: Vec<TempDir>,
     bootstrap: String,
-    _broker: Process,
+    broker: Process,
 }
 
 impl Cluster {
@@ -32,7 +32,7 @@ impl Cluster {
             workers: Vec::new(),
             folders: vec![folder],
             bootstrap,
-            _broker: broker,
+            broker,
         }
     }
     /// One more worker; the first one leads.
@@ -350,4 +350,67 @@ async fn a_request_outlives_the_leader_that_it_was_sent_to() {
         .await;
     }
     one.task("after", "RUNNING").await;
+}
+
+/// Whichever worker is asked, it shows how far all tasks are; and why nothing moves, where the broker has gone.
+#[tokio::test]
+async fn every_worker_shows_the_whole_status() {
+    let mut cluster = Cluster::of(2).await;
+    let config = datagen(&[("tasks.max", "2")]);
+    cluster.workers[1].create("c", config).await;
+    let tasks = |status: &Value| status["tasks"].as_array().cloned().unwrap_or_default();
+    let at = |task: &Value| task["worker_id"].as_str().unwrap_or_default().to_owned();
+    for worker in &cluster.workers {
+        eventually("a task on each, both with their progress", || async {
+            let tasks = tasks(&worker.status("c").await);
+            let workers: BTreeSet<String> = tasks.iter().map(at).collect();
+            let moves = |task: &Value| task["x"]["progress"]["records"].as_u64() > Some(0);
+            (workers.len() == 2 && tasks.iter().all(moves)).then_some(())
+        })
+        .await;
+        eventually("the list and each task show it, too", || async {
+            let all = worker.get("/connectors?expand=status").await.json();
+            let mut shown = tasks(&all["c"]["status"]);
+            for task in shown.clone() {
+                let path = format!("/connectors/c/tasks/{}/status", task["id"]);
+                shown.push(worker.get(&path).await.json());
+            }
+            let known = |task: &Value| task["x"]["progress"]["records"].is_u64();
+            (shown.len() == 4 && shown.iter().all(known)).then_some(())
+        })
+        .await;
+    }
+    let log = cluster.workers[0].process.log();
+    let forwarded: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("audit: forwarded by another worker"))
+        .collect();
+    let create = |line: &&str| line.contains("create");
+    assert!(
+        !forwarded.is_empty() && forwarded.iter().all(create),
+        "the create; a question is no line: {log}"
+    );
+    assert!(!log.contains("was not taken"), "{log}");
+
+    cluster.broker.kill();
+    let why = |x: &Value| {
+        let reason = x["reason"].as_str().unwrap_or_default();
+        reason.contains("no broker of bootstrap.servers answers")
+    };
+    let out = |entry: &Value| entry["state"] == "UNASSIGNED" && why(&entry["x"]);
+    for worker in &cluster.workers {
+        eventually("nothing is called running, and it says why", || async {
+            let status = worker.status("c").await;
+            (tasks(&status).iter().all(out) && out(&status["connector"])).then_some(())
+        })
+        .await;
+    }
+    // How the tasks of one are that does not answer, nobody knows.
+    let gone = cluster.workers[1].url.replace("http://", "");
+    cluster.workers[1].process.kill();
+    for task in tasks(&cluster.workers[0].status("c").await) {
+        let unknown = task["x"]["progress"]["unknown"].is_string();
+        assert_eq!(unknown, at(&task) == gone, "{task}");
+        assert_eq!(out(&task), at(&task) != gone, "{task}");
+    }
 }

@@ -184,6 +184,68 @@ fn a_rolling_restart_with_a_spare_worker_moves_each_task_once() {
     assert_eq!(loads, [0, 13, 13, 14]);
 }
 
+/// So many tasks on each worker, by its number.
+fn uneven(counts: &[usize]) -> (Desired, Cluster) {
+    let wanted = forty();
+    let mut cluster = Cluster::default();
+    let homes = counts
+        .iter()
+        .zip(0..)
+        .flat_map(|(count, number)| std::iter::repeat_n(number, *count));
+    for (id, number) in wanted.iter().zip(homes) {
+        cluster.generation += 1;
+        let placement = Placement {
+            worker_id: member(number, "a").worker_id,
+            incarnation: "a".to_owned(),
+            generation: cluster.generation,
+            former: None,
+        };
+        cluster.placed.insert(id.clone(), placement);
+    }
+    (wanted, cluster)
+}
+
+/// Each of three workers leaves and comes back, and a fourth, empty one is there from the beginning; as the leader gives them, who came last stands first.
+#[test]
+fn a_rolling_restart_moves_each_task_once_from_an_uneven_start_too() {
+    for counts in [[20, 20, 0], [0, 20, 20], [20, 0, 20], [14, 13, 13]] {
+        let (wanted, mut cluster) = uneven(&counts);
+        let mut members: Vec<Member> = (0..4).rev().map(|number| member(number, "a")).collect();
+        for number in 0..3 {
+            members.retain(|member| member.worker_id != format!("w{number}:8083"));
+            cluster.settle(&wanted, &view(members.clone()), false);
+            members.insert(0, member(number, "b"));
+            cluster.settle(&wanted, &view(members.clone()), false);
+        }
+        assert_eq!(cluster.moved(), BTreeMap::from([(1, 40)]), "{counts:?}");
+    }
+}
+
+/// Two of three are killed at once and come back before the broker has dropped their former starts: at last each has its part again.
+#[test]
+fn what_one_worker_took_alone_is_shared_with_those_that_come_back() {
+    let wanted = tasks(&[2]);
+    let mut cluster = Cluster::new(&wanted, &firsts([0]));
+    assert_eq!(cluster.loads(&firsts([0])), [2]);
+    let [stays, dead, back] = [member(0, "a"), member(1, "a"), member(1, "b")];
+    let (dead_too, back_too) = (member(2, "a"), member(2, "b"));
+    let listed_twice = view(vec![
+        stays.clone(),
+        dead,
+        back.clone(),
+        dead_too,
+        back_too.clone(),
+    ]);
+    assert_eq!(cluster.step(&wanted, &listed_twice, true), 0);
+    let gone = view(vec![stays, back, back_too]);
+    cluster.settle(&wanted, &gone, false);
+    assert_eq!(cluster.loads(&gone), [2, 0, 0], "not before it is calm");
+    cluster.settle(&wanted, &gone, true);
+    let mut loads = cluster.loads(&gone);
+    loads.sort_unstable();
+    assert_eq!(loads, [0, 1, 1]);
+}
+
 /// As a Deployment does it: each new worker is there before an old one goes, and at the end there are three new ones.
 #[test]
 fn a_rolling_replacement_moves_each_task_once_and_ends_even() {
@@ -259,6 +321,15 @@ fn the_tasks_of_two_that_die_at_once_are_shared() {
     cluster.settle(&wanted, &firsts([2, 3]), false);
     assert_eq!(cluster.loads(&firsts([2, 3])), [20, 20]);
     assert_eq!(cluster.moved(), BTreeMap::from([(1, 20)]));
+}
+
+#[test]
+fn no_spare_takes_much_more_than_its_share() {
+    let (wanted, mut cluster) = uneven(&[40]);
+    cluster.settle(&wanted, &firsts([1, 2, 3]), false);
+    let mut loads = cluster.loads(&firsts([1, 2, 3]));
+    loads.sort_unstable();
+    assert_eq!(loads, [9, 10, 21]);
 }
 
 proptest! {

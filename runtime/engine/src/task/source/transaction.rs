@@ -75,7 +75,7 @@ impl Running {
         };
         // A task that is paused must not hold up who reads committed records.
         self.finishing
-            || *self.task.pace.borrow() == Pace::Pause
+            || *self.task.pace.borrow() != Pace::Run
             || now.settings.boundary == Boundary::Poll
             || now.bytes >= now.settings.bytes_max
             || Instant::now() >= self.commit_at

@@ -48,11 +48,11 @@ fn placements_are_read_and_taken_off() {
 async fn a_worker_with_other_internal_topics_is_refused_by_name() {
     let coordination = MemoryLog::new();
     let (ours, mut other) = (InternalTopics::of("g"), InternalTopics::of("g"));
-    agree(&other, &coordination)
-        .await
-        .expect("nobody was there before");
+    let before = agree(&other, &coordination).await;
+    assert!(!before.expect("fits"), "nobody was there before");
     coordination.append(vec![topics_record(&ours)]);
-    agree(&ours, &coordination).await.expect("the same");
+    let used = agree(&ours, &coordination).await;
+    assert!(used.expect("the same"), "the group has used them");
     other.config = "mine".to_owned();
     other.status = "own".to_owned();
     let refused = agree(&other, &coordination).await.expect_err("refused");

@@ -76,6 +76,11 @@ impl StatusView {
             self.tell(&id, status);
         }
     }
+    /// Whether the status topic has everything that was said of a task.
+    pub fn is_written(&self, id: &TaskId) -> bool {
+        let key = Key::Task(id.connector.to_string(), id.task);
+        !self.pending().contains_key(&key)
+    }
     /// A task's status.
     pub fn task(&self, id: &TaskId) -> Option<Status> {
         let key = Key::Task(id.connector.to_string(), id.task);
@@ -101,8 +106,7 @@ impl StatusView {
         }
     }
     fn is_overruled(&self, id: &TaskId) -> bool {
-        let key = Key::Task(id.connector.to_string(), id.task);
-        if self.pending().contains_key(&key) {
+        if !self.is_written(id) {
             // It is being said already.
             return false;
         }

@@ -46,13 +46,21 @@ impl Launch {
         let (cx, name) = (&self.cx, &self.id.connector);
         let mut way = self.way(config, delivery).await?;
         // I4: the last init wins, whoever is placed later. So who comes late must see here that it came late.
-        if !mutant!("init-without-check") && !owned.holds(cx, &self.id, &self.config).await? {
-            return Ok(None);
-        }
+        let holds = async {
+            Ok(mutant!("init-without-check") || owned.holds(cx, &self.id, &self.config).await?)
+        };
         // Read to the end: what this task's former life stored last must be seen.
-        cx.offsets.ready().await;
-        if !mutant!("restart-without-lanes") {
-            cx.offsets.refresh().await?;
+        let stored = async {
+            cx.offsets.ready().await;
+            if mutant!("restart-without-lanes") {
+                return Ok(());
+            }
+            cx.offsets.refresh().await
+        };
+        let (holds, ()) = tokio::try_join!(holds, stored)?;
+        tracing::debug!(task = %self.id, holds, "ownership and offsets were read to their ends");
+        if !holds {
+            return Ok(None);
         }
         if let Some(transactions) = way.transactions.as_mut().filter(|_| owned.tasks == 1) {
             // Among several tasks nobody can tell whose lanes are whose; each writes its own as it meets them.
@@ -103,6 +111,7 @@ impl Launch {
             Err(error) => return Err(self.insisted(error)),
         };
         crash_point("after-init");
+        tracing::debug!(task = %self.id, "its producer is ready, the one before is fenced");
         Ok(Way {
             producer,
             transactions: Some(settings),

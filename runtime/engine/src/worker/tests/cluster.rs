@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    memory::{InGroup, MemoryGroup},
+    guarantee::SourceSupport,
+    memory::{InGroup, MemoryGroup, MemoryPeers},
     ports::Membership,
     worker::InternalTopics,
 };
@@ -25,25 +26,34 @@ pub(super) struct Cluster {
     pub(super) coordination: MemoryLog,
     pub(super) leadership: MemoryLeadership,
     pub(super) group: MemoryGroup,
+    pub(super) peers: MemoryPeers,
+    pub(super) exactly_once: SourceSupport,
     pub(super) probe: Arc<Probe>,
 }
 
 impl Cluster {
     /// So many workers, `w:1` the first. Nothing moves for balance before an hour.
     pub(super) async fn of(count: usize) -> Self {
+        Self::with(count, SourceSupport::default()).await
+    }
+    pub(super) async fn with(count: usize, exactly_once: SourceSupport) -> Self {
         let (config, coordination) = (MemoryLog::new(), MemoryLog::new());
-        let leadership = MemoryLeadership::new(config.clone(), coordination.clone());
+        let offset = MemoryLog::new();
+        let leadership =
+            MemoryLeadership::new(config.clone(), coordination.clone(), offset.clone());
         let mut cluster = Self {
             workers: BTreeMap::new(),
             starts: 0,
             rebalance_delay: LONG,
             bus: SharedMemoryBus::default(),
             config,
-            offset: MemoryLog::new(),
+            offset,
             status: MemoryLog::new(),
             coordination,
             leadership,
             group: MemoryGroup::default(),
+            peers: MemoryPeers::default(),
+            exactly_once,
             probe: Arc::default(),
         };
         for number in 1..=count {
@@ -70,30 +80,52 @@ impl Cluster {
             },
             membership: member as Arc<dyn Membership>,
             leadership: Arc::new(self.leadership.clone()),
-            peers: Arc::new(NoPeers),
+            peers: Arc::new(self.peers.clone()),
         };
         let settings = WorkerSettings {
             worker_id: worker_id.to_owned(),
             rebalance_delay: self.rebalance_delay,
             topics,
+            exactly_once_sources: self.exactly_once,
             ..settings()
         };
         let registry = fake::registry(&self.probe);
         let worker = Worker::start(settings, ports, registry, Metrics::new());
+        let me = worker.control().me();
+        self.peers.join(&me, worker.control());
         worker.control().ready().await;
         self.workers
             .insert(worker_id.to_owned(), (worker, coordination));
     }
     /// It dies without a word, and its session ends.
     pub(super) async fn kill(&mut self, worker_id: &str) {
+        self.vanish(worker_id).await;
+        self.group.drop_member(worker_id);
+    }
+    /// It dies without a word, and is listed still.
+    pub(super) async fn vanish(&mut self, worker_id: &str) {
         drop(self.workers.remove(worker_id));
+        self.peers.leave(worker_id);
         // Its futures are gone with the next turn of the runtime.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        self.group.drop_member(worker_id);
     }
     pub(super) async fn stop(&mut self, worker_id: &str) {
         let (worker, _) = self.workers.remove(worker_id).expect("it runs");
         worker.shutdown().await;
+        self.peers.leave(worker_id);
+    }
+    /// The same, in the background.
+    pub(super) fn stopping(&mut self, worker_id: &str) -> tokio::task::JoinHandle<()> {
+        let (worker, _) = self.workers.remove(worker_id).expect("it runs");
+        tokio::spawn(worker.shutdown())
+    }
+    /// Every worker at the same time.
+    pub(super) async fn stop_together(mut self) {
+        let names: Vec<String> = self.workers.keys().cloned().collect();
+        let all: Vec<_> = names.iter().map(|name| self.stopping(name)).collect();
+        for stopped in all {
+            stopped.await.expect("no panic");
+        }
     }
     pub(super) async fn stop_all(mut self) {
         while let Some((_, (worker, _))) = self.workers.pop_last() {

@@ -384,3 +384,24 @@ async fn a_call_that_does_not_return_is_shown_and_given_up() {
     assert_eq!(bench.probe.opens("ok-0"), 1);
     bench.worker.shutdown().await;
 }
+
+/// Who asks each 50 ms until it runs must not end each start before it is through.
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_is_asked_for_again_does_not_begin_anew() {
+    let bench = Bench::new().await;
+    bench.create("h", &[CLASS, TOPIC, ("count", "hang")]).await;
+    bench.has_opened("h-0", 1).await;
+    for _ in 0..20 {
+        let asked = bench.control.restart("h", true, false).await;
+        asked.expect("accepted");
+        let asked = bench.control.restart_task("h", 0).await;
+        asked.expect("accepted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(bench.probe.opens("h-0"), 1);
+    // One that does not open is another matter.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    bench.control.restart_task("h", 0).await.expect("accepted");
+    bench.has_opened("h-0", 2).await;
+    bench.worker.shutdown().await;
+}

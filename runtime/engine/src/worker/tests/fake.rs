@@ -27,11 +27,15 @@ pub(super) struct Probe {
     twice: std::sync::atomic::AtomicBool,
     /// The most that were open of one task at the same time: 2 while a sink moves.
     most: Mutex<BTreeMap<String, usize>>,
+    /// How often a task was open no more.
+    gaps: Mutex<BTreeMap<String, usize>>,
     taken: Mutex<Vec<Bytes>>,
     /// How many tasks a source plans that is told to look here.
     pub(super) shares: Mutex<usize>,
     /// How many plans sources made; how many tasks sinks were asked to plan.
     pub(super) plans: Mutex<usize>,
+    /// How many sources plan now, and how many did at most.
+    pub(super) planning: Mutex<(usize, usize)>,
     /// Whoever holds it blocks the threads of sources that are told to pass through it.
     pub(super) gate: Mutex<()>,
     /// How many sinks were closed.
@@ -70,6 +74,11 @@ impl Probe {
         let most = self.most.lock().expect("no panic");
         most.get(task).copied().unwrap_or(0)
     }
+    /// How often nobody had a task open any more.
+    pub(super) fn gaps(&self, task: &str) -> usize {
+        let gaps = self.gaps.lock().expect("no panic");
+        gaps.get(task).copied().unwrap_or(0)
+    }
     fn opened(self: &Arc<Self>, task: String, sink: bool) -> Open {
         *self
             .opens
@@ -97,6 +106,24 @@ impl Probe {
     }
 }
 
+/// Counts as planning until it is dropped.
+struct Planning<'a>(&'a Probe);
+
+impl<'a> Planning<'a> {
+    fn of(probe: &'a Probe) -> Self {
+        let mut planning = probe.planning.lock().expect("no panic");
+        planning.0 += 1;
+        planning.1 = planning.0.max(planning.1);
+        Self(probe)
+    }
+}
+
+impl Drop for Planning<'_> {
+    fn drop(&mut self) {
+        self.0.planning.lock().expect("no panic").0 -= 1;
+    }
+}
+
 /// Counts as open until it is dropped.
 struct Open {
     probe: Arc<Probe>,
@@ -108,6 +135,10 @@ impl Drop for Open {
         let mut open = self.probe.open_now.lock().expect("no panic");
         if let Some(at) = open.iter().position(|task| *task == self.task) {
             open.remove(at);
+        }
+        if !open.contains(&self.task) {
+            let mut gaps = self.probe.gaps.lock().expect("no panic");
+            *gaps.entry(self.task.clone()).or_default() += 1;
         }
     }
 }
@@ -164,9 +195,18 @@ fn definition(required: &str) -> Definition {
     let mut definition = Definition {
         keys: vec![topic, password],
     };
-    definition
-        .keys
-        .extend(["count", "fail.at", "shares", "share", "guarantee"].map(Key::new));
+    definition.keys.extend(
+        [
+            "count",
+            "fail.at",
+            "shares",
+            "share",
+            "guarantee",
+            "plan.ms",
+            "close.ms",
+        ]
+        .map(Key::new),
+    );
     definition
 }
 
@@ -225,6 +265,12 @@ impl DynSourceConnector for FakeSource {
         *self.0.plans.lock().expect("no panic") += 1;
         let share = |number: usize| Share::from([("share".to_owned(), number.to_string())]);
         Box::pin(async move {
+            let planning = Planning::of(&self.0);
+            if let Some(ms) = config.get("plan.ms") {
+                let ms = ms.parse().expect("a number");
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+            }
+            drop(planning);
             fail(config, "plan")?;
             Ok((0..count).map(share).collect())
         })
@@ -323,7 +369,11 @@ impl DynSource for FakeSourceTask {
         Box::pin(std::future::ready(Ok(())))
     }
     fn close(&mut self) -> Boxed<'_, Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
+        let ms = self.config.get("close.ms").and_then(|ms| ms.parse().ok());
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(ms.unwrap_or(0))).await;
+            Ok(())
+        })
     }
 }
 
@@ -365,6 +415,9 @@ impl DynSinkConnector for FakeSink {
         Box::pin(async move {
             let open = self.0.opened(format!("{}-{}", cx.connector, cx.task), true);
             fail(config, "open")?;
+            if config.get("count").is_some_and(|count| count == "hang") {
+                std::future::pending::<()>().await;
+            }
             Ok(Box::new(FakeSinkTask {
                 open,
                 config: config.clone(),

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
-    control::{ControlError, ControlErrorKind, ControlResult},
+    control::{ConnectorOffset, ConnectorOffsets, ControlError, ControlErrorKind, ControlResult},
     memory::{Fault, Line, MemoryPeers},
     ports::{Member, View},
 };
+use serde_json::json;
 
 const CLASS: (&str, &str) = ("connector.class", "fake-source");
 const TOPIC: (&str, &str) = ("topic", "t");
@@ -16,6 +17,7 @@ struct Cluster {
     peers: MemoryPeers,
     leadership: MemoryLeadership,
     config: MemoryLog,
+    offset: MemoryLog,
 }
 
 struct Peer {
@@ -35,13 +37,14 @@ impl Cluster {
     }
     async fn told(count: usize, settings: WorkerSettings) -> Self {
         let (config, coordination) = (MemoryLog::new(), MemoryLog::new());
+        let offset = MemoryLog::new();
         let logs = Logs {
             config: Arc::new(config.clone()),
-            offset: Arc::new(MemoryLog::new()),
+            offset: Arc::new(offset.clone()),
             status: Arc::new(MemoryLog::new()),
             coordination: Arc::new(coordination.clone()),
         };
-        let leadership = MemoryLeadership::new(config.clone(), coordination);
+        let leadership = MemoryLeadership::new(config.clone(), coordination, offset.clone());
         let peers = MemoryPeers::default();
         let mut workers = Vec::new();
         for number in 0..count {
@@ -83,6 +86,7 @@ impl Cluster {
             peers,
             leadership,
             config,
+            offset,
         };
         cluster.lead(Some(0));
         cluster
@@ -537,6 +541,90 @@ async fn a_former_leader_does_not_take_an_old_config_for_the_one_that_is_there()
     cluster.shutdown().await;
 }
 
+/// A connector with a stored offset, STOPPED, its tasks gone.
+async fn stopped(cluster: &Cluster, name: &str) {
+    cluster.create(1, name).await;
+    let stored = || !cluster.offset.texts().is_empty();
+    eventually("an offset is stored", stored, String::new).await;
+    let stop = cluster.at(0).set_target(name, TargetState::Stopped);
+    stop.await.expect("stopped");
+    // One that is refused for its shape changes nothing, and tells when the tasks have gone.
+    let mut shapeless = to(0);
+    shapeless.offsets[0].offset = json!(0);
+    while kind(cluster.at(0).alter_offsets(name, shapeless.clone()).await)
+        == ControlErrorKind::Conflict
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn to(n: u64) -> ConnectorOffsets {
+    let entry = ConnectorOffset {
+        partition: json!({ "share": "0" }),
+        offset: json!({ "n": n }),
+    };
+    ConnectorOffsets {
+        offsets: vec![entry],
+    }
+}
+
+/// I4: its successor may have started the tasks already.
+#[tokio::test]
+async fn a_former_leader_changes_no_offsets() {
+    let cluster = Cluster::new(3).await;
+    stopped(&cluster, "a").await;
+    let before = cluster.offset.texts();
+    // Only the third worker knows that it leads now: it has taken the pen.
+    let third = cluster.workers[2].member.clone();
+    let group = &cluster.workers[2].group;
+    group.change(|view| view.leader = Some(third.clone()));
+    let leads = || cluster.at(2).leads();
+    eventually("the third has taken over", leads, String::new).await;
+    for reset in [false, true] {
+        let control = cluster.at(0).clone();
+        let asked = tokio::spawn(async move {
+            match reset {
+                false => control.alter_offsets("a", to(1)).await,
+                true => control.reset_offsets("a").await,
+            }
+        });
+        if !reset {
+            let fenced = || !cluster.at(0).leads();
+            eventually("the former leader was fenced", fenced, String::new).await;
+            assert_eq!(cluster.offset.texts(), before, "it has written nothing");
+            assert!(!asked.is_finished());
+            cluster.lead(Some(2));
+        }
+        asked
+            .await
+            .expect("no panic")
+            .expect("the successor did it");
+    }
+    let written = cluster.offset.texts().split_off(before.len());
+    let values: Vec<Option<&str>> = written.iter().map(|(_, value)| value.as_deref()).collect();
+    assert_eq!(values, [Some(r#"{"n":1}"#), None]);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_offsets_in_doubt_are_written_once() {
+    for fault in [Fault::AnswerLost, Fault::Lost] {
+        let cluster = Cluster::new(2).await;
+        stopped(&cluster, "a").await;
+        let before = cluster.offset.texts().len();
+        for asked in [0, 1] {
+            cluster.leadership.plant(&[fault]);
+            let altered = cluster.at(asked).alter_offsets("a", to(2)).await;
+            altered.expect("altered");
+            cluster.leadership.plant(&[fault]);
+            let reset = cluster.at(asked).reset_offsets("a").await;
+            reset.expect("reset");
+        }
+        assert_eq!(cluster.offset.texts().len(), before + 4, "{fault:?}");
+        cluster.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn a_call_is_taken_once_and_only_by_whom_it_is_for() {
     use crate::control::Answered;
@@ -551,7 +639,10 @@ async fn a_call_is_taken_once_and_only_by_whom_it_is_for() {
         .group
         .change(|view| view.me.incarnation = "2".to_owned());
     match cluster.at(0).answer(&call).await {
-        Answered::Reply(_, forwarded) => assert_eq!(forwarded.outcome, Err(None)),
+        Answered::Reply(_, forwarded) => {
+            let forwarded = forwarded.expect("somebody asked for it");
+            assert_eq!(forwarded.outcome, Err(None));
+        }
         Answered::Refused(why) => panic!("{why}"),
     }
     let garbage = cluster.at(0).answer(b"{\"from\":1}").await;

@@ -143,24 +143,6 @@ async fn a_rolling_restart_with_a_spare_worker_moves_each_task_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_are_all_out_of_the_group_pause_and_go_on_where_they_are() {
-    let cluster = Cluster::of(2).await;
-    cluster
-        .create("s", &[SOURCE, TOPIC, ("tasks.max", "4")])
-        .await;
-    cluster.shares("s", &[("w:1", 2), ("w:2", 2)]).await;
-    // The broker is away: nobody can see anybody.
-    cluster.group.all_out(true);
-    let paused = || cluster.seen_by("w:1", "s").matches("PAUSED@").count() == 4;
-    let seen = || cluster.seen_by("w:1", "s");
-    eventually("all pause", paused, seen).await;
-    cluster.group.all_out(false);
-    cluster.shares("s", &[("w:1", 2), ("w:2", 2)]).await;
-    assert_eq!(cluster.opens("s", 4), [1, 1, 1, 1], "nothing was restarted");
-    cluster.stop_all().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_worker_that_comes_back_closes_what_is_anothers_by_then() {
     let cluster = Cluster::of(2).await;
     let config = [SOURCE, TOPIC, ("tasks.max", "2")];

@@ -324,3 +324,26 @@ fn i8_no_secret_of_the_clients_is_shown() {
         assert!(definition.knows(key) && definition.is_secret(key), "{key}");
     }
 }
+
+/// The worker's file in the ConfigMap that people copy.
+#[test]
+fn the_worker_of_the_kubernetes_example_starts() {
+    const EXAMPLE: &str = include_str!("../../../../../docs/examples/kubernetes.yaml");
+    let (_, file) = EXAMPLE
+        .split_once("  worker.yaml: |\n")
+        .expect("the ConfigMap's file");
+    let (file, _) = file.split_once("\n---\n").expect("its end");
+    // The pod's address comes from its environment; here something else that is there stands for it.
+    let file: String = file
+        .lines()
+        .map(|line| line.replace("POD_IP", "CARGO_PKG_NAME") + "\n")
+        .collect();
+    let (worker, notes) = WorkerSettings::read_resolved(&section(&file))
+        .unwrap_or_else(|problems| panic!("{:?}", texts(problems)));
+    assert!(notes.is_empty(), "{:?}", texts(notes));
+    assert_eq!(worker.group_id, "connect");
+    let memory = worker.memory();
+    let limit = 512 << 20;
+    assert!(EXAMPLE.contains("limits: {memory: 512Mi}"));
+    assert!(memory.chosen && memory.bytes * 2 <= limit, "{memory:?}");
+}

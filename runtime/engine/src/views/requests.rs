@@ -4,7 +4,7 @@ use crate::ports::{Entry, Version};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// How many requests are remembered. A request is sent again within half a minute or so: this is far more than a leader can write in that time (I6).
+/// How many requests are remembered of a topic. A request is sent again within half a minute or so: this is far more than a leader can write in that time (I6).
 const REMEMBERED_MAX: usize = 4096;
 /// The longest id that is remembered; ours have 36 bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -23,7 +23,7 @@ pub struct Written {
 pub(super) struct Requests(VecDeque<(Bytes, Written)>);
 
 impl Requests {
-    /// Notes an entry. The entries of one request stand together: they are one transaction.
+    /// Notes an entry. The entries of one request stand together in their partition: they are one transaction.
     pub(super) fn note(&mut self, entry: &Entry, created: bool) {
         let Some(id) = entry.request.as_ref().filter(|id| id.len() <= ID_BYTES_MAX) else {
             return;
