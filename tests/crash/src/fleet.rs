@@ -195,22 +195,13 @@ impl Fleet {
         self.rest("GET", &format!("/connectors/{connector}/status"), None)
     }
 
-    /// The same with each task as the worker that it runs on has it: only that one knows its progress.
-    pub fn status_in_full(&self, connector: &str) -> Result<Value> {
-        let mut status = self.status(connector)?;
+    /// The same as each worker that is awake has it; nothing of one that takes no requests yet. Errors: nobody answers well.
+    pub fn statuses(&self, connector: &str) -> Result<Vec<(usize, Value)>> {
         let path = format!("/connectors/{connector}/status");
-        for task in status["tasks"].as_array_mut().into_iter().flatten() {
-            let owner = self.number_of(&task["worker_id"]);
-            let Some(owner) = owner.filter(|owner| self.awake().contains(owner)) else {
-                continue;
-            };
-            let own = self.ask(owner, "GET", &path, None)?;
-            let own = own["tasks"].as_array().into_iter().flatten();
-            if let Some(own) = own.into_iter().find(|own| own["id"] == task["id"]) {
-                *task = own.clone();
-            }
-        }
-        Ok(status)
+        let ask = |number| Some((number, self.ask(number, "GET", &path, None).ok()?));
+        let all: Vec<(usize, Value)> = self.awake().into_iter().filter_map(ask).collect();
+        ensure!(!all.is_empty(), "nobody shows the status of {connector}");
+        Ok(all)
     }
 
     /// Which worker runs a task, as the status says; `None` while it is not RUNNING anywhere.
@@ -271,7 +262,10 @@ impl Fleet {
                 status => status?,
             };
             let tasks = status["tasks"].as_array().map_or(&[][..], Vec::as_slice);
-            Ok(!tasks.is_empty() && tasks.iter().all(|task| task["state"] == "RUNNING"))
+            let known = fleet.rest("GET", &format!("/connectors/{connector}"), None)?;
+            let wanted = known["tasks"].as_array().map_or(0, Vec::len);
+            let runs = tasks.iter().filter(|task| task["state"] == "RUNNING");
+            Ok(wanted > 0 && runs.count() == wanted)
         })
     }
 
@@ -279,12 +273,12 @@ impl Fleet {
     /// one that was frozen get their time.
     pub(crate) fn settled(&mut self, connector: &str) -> Result<()> {
         for _ in 0..2 {
-            let mut last = Value::Null;
-            self.within(REST_MAX, "the connector to come to rest", |fleet| {
-                last = fleet.status_in_full(connector)?;
-                Ok(at_rest(&last))
-            })
-            .with_context(|| format!("{connector}: {last}"))?;
+            let mut last = Vec::new();
+            let rest = self.within(REST_MAX, "the connector to come to rest", |fleet| {
+                last = fleet.statuses(connector)?;
+                Ok(last.iter().all(|(_, status)| at_rest(status)))
+            });
+            rest.with_context(|| format!("{connector}: {last:?}"))?;
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())

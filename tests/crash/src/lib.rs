@@ -6,6 +6,7 @@
 pub mod binary;
 mod broker;
 pub mod cluster;
+pub mod departures;
 mod drain;
 pub mod exactly_once;
 pub mod files;
@@ -17,6 +18,7 @@ pub mod points;
 pub mod postgres;
 pub mod quickstart;
 mod topic;
+pub mod topic_faults;
 mod transfer;
 mod worker;
 pub mod zombies;

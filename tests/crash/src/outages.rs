@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use longshore_kit::servers::Proxy;
-use serde_json::Value;
 
 use crate::postgres::place::Systems;
 use crate::postgres::steer::by_task;
@@ -144,7 +143,8 @@ pub fn prove(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Lets the fault last. Transfers that it hits come to a stand, and their status says why; the others go on; every worker lives and answers.
+/// Lets the fault last. Transfers that it hits come to a stand, and their status says why, whichever worker is asked; the others go on; every worker
+/// lives and answers.
 fn suffer(
     fleet: &mut Fleet,
     transfers: &mut [&mut dyn Transfer],
@@ -162,24 +162,28 @@ fn suffer(
             continue;
         }
         let tasks = transfer.tasks();
-        let mut said: BTreeMap<u64, (String, Duration)> = BTreeMap::new();
-        let mut last = Value::Null;
+        let mut said: BTreeMap<(u64, usize), (String, Duration)> = BTreeMap::new();
+        let mut last = Vec::new();
         let noticed = fleet.within(
             lasts.max(NOTICE_MAX),
             "the status to say what is wrong",
             |fleet| {
-                last = fleet.status_in_full(&name)?;
-                for (task, words) in by_task(&last) {
-                    said.entry(task).or_insert_with(|| (words, start.elapsed()));
+                last = fleet.statuses(&name)?;
+                for (worker, status) in &last {
+                    for (task, words) in by_task(status) {
+                        let said = said.entry((task, *worker));
+                        said.or_insert_with(|| (words, start.elapsed()));
+                    }
                 }
-                Ok((0..tasks).all(|task| said.contains_key(&task)))
+                let mut workers = fleet.awake().into_iter();
+                Ok(workers.all(|at| (0..tasks).all(|task| said.contains_key(&(task, at)))))
             },
         );
-        noticed.with_context(|| format!("{name}: {last}"))?;
-        for (task, (words, after)) in said {
-            let words: String = words.chars().take(150).collect();
+        noticed.with_context(|| format!("{name}: {last:?}"))?;
+        for ((task, worker), (words, after)) in said {
+            let words: String = words.chars().take(250).collect();
             println!(
-                "    {name}-{task}: after {:.1} s the status says: {}",
+                "    {name}-{task}: after {:.1} s worker {worker} says: {}",
                 after.as_secs_f64(),
                 words.replace('\n', " ")
             );
@@ -205,7 +209,8 @@ fn heal(fleet: &mut Fleet, transfers: &mut [&mut dyn Transfer], hit: [bool; 2]) 
         })?;
         let name = transfer.connector().to_owned();
         fleet.within(HEALING_MAX, "the status to be content again", |fleet| {
-            Ok(by_task(&fleet.status_in_full(&name)?).is_empty())
+            let all = fleet.statuses(&name)?;
+            Ok(all.iter().all(|(_, status)| by_task(status).is_empty()))
         })?;
         println!(
             "    {} healed alone, {:.1} s after the fault's end",

@@ -57,9 +57,17 @@ impl Worker {
         Ok(())
     }
 
-    /// A REST call that must succeed; its JSON answer.
+    /// A REST call that must succeed, once the worker has read its topics; its JSON answer.
     pub fn rest(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        let answer = http(self.rest, method, path, body)?;
+        let since = Instant::now();
+        let answer = loop {
+            let answer = http(self.rest, method, path, body)?;
+            let starts = answer.status == 503 && answer.body.contains("still starting up");
+            if !starts || since.elapsed() > PATIENCE {
+                break answer;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         ensure!(
             (200..300).contains(&answer.status),
             "{method} {path}: {} {}",
@@ -116,6 +124,11 @@ impl Worker {
     /// What it answers to a REST call, whatever the status. Errors: it cannot be reached.
     pub fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
         http(self.rest, method, path, body)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// How it ended; `None` while it runs.

@@ -18,7 +18,7 @@ use report::Report;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
-const ON_KAFKA: [(&str, Option<&str>); 10] = [
+const ON_KAFKA: [(&str, Option<&str>); 12] = [
     ("longshore-broker", Some("conformance")),
     ("longshore-kafka", None),
     ("longshore-mirror", None),
@@ -29,6 +29,8 @@ const ON_KAFKA: [(&str, Option<&str>); 10] = [
     ("longshore-crash-tests", Some("exactly_once")),
     ("longshore-crash-tests", Some("zombies")),
     ("longshore-crash-tests", Some("cluster")),
+    ("longshore-crash-tests", Some("internal_topics")),
+    ("longshore-crash-tests", Some("departures")),
 ];
 /// Suites that start the Apache Kafka that they need: running them on another changes nothing.
 const OWN_KAFKA: [(&str, &str); 1] = [("longshore-kafka", "secured")];

@@ -14,7 +14,7 @@ use longshore_kit::servers::Kafka;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde_json::Value;
 
 use super::goals::note;
@@ -106,6 +106,7 @@ impl Stage {
 
     /// Whether every task has written within the last two seconds and runs as every worker says.
     fn all_move(&self) -> Result<bool> {
+        self.is_fed()?;
         let (tasks, since) = (self.tasks(), now() - 2000.0);
         let wrote = self.watch.see(|seen| {
             tasks.iter().all(|task| {
@@ -168,6 +169,15 @@ impl Stage {
         Ok(places)
     }
 
+    /// Errors: the feeder has ended. Without it mirrors and sinks stand still, whatever the workers do.
+    pub(crate) fn is_fed(&self) -> Result<()> {
+        ensure!(
+            !self.feeder.1.is_finished(),
+            "the bench's own feeder has ended; its error comes at the end"
+        );
+        Ok(())
+    }
+
     /// The worker that leads.
     pub(crate) fn leader(&self) -> Result<usize> {
         leader(&self.fleet, self.fleet.home().group())
@@ -196,6 +206,7 @@ impl Stage {
 
     /// Prints the largest gap between the records that the bench itself fed: what a task cannot be better than.
     pub(crate) fn note_feed(&self, window: Window) -> Result<()> {
+        self.is_fed()?;
         let own = self.watch.see(|seen| {
             let gaps = seen.fed.values().map(|series| series.largest_gap(window));
             gaps.fold(0.0, f64::max)
@@ -249,7 +260,8 @@ fn feed(
     connectors: &[Connector],
     rate: u32,
 ) -> Result<(Arc<AtomicBool>, JoinHandle<Result<()>>)> {
-    let producer: BaseProducer = ClientConfig::new()
+    // One with a thread of its own for delivery reports: those that nobody takes count as records in its queue.
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("linger.ms", "0")
         .create()?;
@@ -275,9 +287,7 @@ fn feed(
                 producer.send(record).map_err(|(error, _)| error)?;
             }
             number += 1;
-            // Events are served while waiting, for at least one look.
             let next = every * number;
-            producer.poll(Duration::ZERO);
             std::thread::sleep(next.saturating_sub(start.elapsed()));
         }
         producer.flush(Duration::from_secs(30))?;

@@ -69,6 +69,8 @@ struct Task {
     /// Link number and worker of each instance that is open.
     open: Vec<(u64, String)>,
     opens: u64,
+    /// How often nobody had it open any more.
+    gaps: u64,
     home: Option<String>,
 }
 
@@ -255,6 +257,7 @@ impl World {
         let of = state.tasks.entry((connector.to_owned(), task)).or_default();
         if let Some(at) = of.open.iter().position(|(open, _)| *open == line) {
             of.open.remove(at);
+            of.gaps += u64::from(of.open.is_empty());
         }
     }
     /// By task: where it is open, on these lines.

@@ -14,6 +14,8 @@ const STAYS: Duration = Duration::from_secs(3);
 const QUIET_ROUNDS: u32 = 50;
 /// How long views may take to agree on what was written before.
 const AGREE_MAX: Duration = Duration::from_secs(60);
+/// How long a worker may take to stop while nothing is wrong: a handover, and the end of its tasks.
+const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// Waits until all is well and verifies it. Answers how many records were looked for.
 pub(super) async fn settle(cluster: &Cluster, clients: &Clients, rng: &mut StdRng) -> u64 {
@@ -35,6 +37,9 @@ pub(super) async fn settle(cluster: &Cluster, clients: &Clients, rng: &mut StdRn
     until(cluster, "all heals", HEAL_MAX, || well(cluster)).await;
     if world.breaches().is_empty() && rng.random_bool(0.3) {
         change_one(cluster, clients, rng).await;
+    }
+    if world.breaches().is_empty() && cluster.plan.workers > 1 && rng.random_bool(0.3) {
+        stop_one(cluster, rng).await;
     }
     let plan = &cluster.plan;
     world.verify(&plan.connectors, plan.each, &plan.sunk)
@@ -107,6 +112,33 @@ async fn change_one(cluster: &Cluster, clients: &Clients, rng: &mut StdRng) {
         world.breach(text);
     }
     until(cluster, "all is well again", HEAL_MAX, || well(cluster)).await;
+}
+
+/// A worker that is stopped in order hands its tasks over: no sink is without a member for a moment, and it does not take long.
+async fn stop_one(cluster: &Cluster, rng: &mut StdRng) {
+    let world = &cluster.world;
+    // One that was told to stop before the calm may be on its way still.
+    sleep(STAYS + STOP_MAX).await;
+    until(cluster, "all is well again", HEAL_MAX, || well(cluster)).await;
+    let sinks = || cluster.plan.sunk.keys();
+    let gaps = || sinks().map(|sink| world.gaps(sink)).collect::<Vec<_>>();
+    let (before, begun) = (gaps(), Instant::now());
+    let number = rng.random_range(0..cluster.plan.workers);
+    cluster.shut_down(number).await;
+    let (after, took) = (gaps(), begun.elapsed());
+    if before != after {
+        let sinks: Vec<_> = sinks().collect();
+        world.breach(format!(
+            "w{number} was stopped, and nobody had a sink's task for a while: {sinks:?} {before:?}, now {after:?}"
+        ));
+    }
+    if took > STOP_MAX {
+        world.breach(format!("w{number} took {took:?} to stop"));
+    }
+    until(cluster, "all is well without one", HEAL_MAX, || {
+        well(cluster)
+    })
+    .await;
 }
 
 /// Why not all is well; `None` = all is.

@@ -120,8 +120,7 @@ impl Cluster {
             leadership: Arc::new(BrokerLeadership::new(
                 broker,
                 &link,
-                "config",
-                "coordination",
+                ["config", "coordination", "offsets"],
             )),
             peers: Arc::new(PeerCalls::new(&self.board, &link)),
         };
@@ -148,6 +147,7 @@ impl Cluster {
             leader_wait: Duration::from_secs(8),
             rebalance_delay: self.plan.rebalance_delay,
             seed: Some(seed),
+            clock_off_ms: clock_off_ms(seed),
             ..WorkerSettings::default()
         };
         let registry = connectors::registry(&place);
@@ -242,6 +242,11 @@ impl Cluster {
         let alive = state.alive.iter().flatten();
         state.injected + alive.map(|alive| alive.link.injected()).sum::<u64>()
     }
+}
+
+/// Clocks of workers are up to two hours apart, another one's at each start. A choice of its own: it changes no other of the seed.
+fn clock_off_ms(seed: u64) -> i64 {
+    StdRng::seed_from_u64(seed ^ 0xC10C).random_range(-3_600_000..=3_600_000)
 }
 
 /// What a worker's server does with the calls of other workers: it looks at the signature, and hands them on.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use longshore_crash_tests::{
-    binary, cluster, exactly_once, files, outages, points, postgres, quickstart, zombies,
+    binary, cluster, departures, exactly_once, files, outages, points, postgres, quickstart,
+    zombies,
 };
 
 #[derive(Parser)]
@@ -117,6 +118,13 @@ enum Group {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Workers that are stopped in order while files run through Kafka into files: what moves hardly stands still. Starts an Apache Kafka unless
+    /// KAFKA_BOOTSTRAP names one.
+    Departures {
+        /// How many are stopped.
+        #[arg(long, default_value_t = 10)]
+        stops: u32,
+    },
     /// The broker, then Postgres away for a while under several workers.
     Outage {
         /// How long each is away, in seconds.
@@ -194,6 +202,10 @@ impl Group {
                 seed: seed.unwrap_or_else(rand::random),
                 apache: true,
             }),
+            Group::Departures { stops } => {
+                let apache = true;
+                departures::prove(&departures::Plan { stops, apache }).map(drop)
+            }
             Group::Outage { seconds } => outages::prove(&outages::Plan {
                 lasts: Duration::from_secs(seconds),
                 ..outages::Plan::long()

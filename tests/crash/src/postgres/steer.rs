@@ -76,7 +76,9 @@ pub(crate) fn by_task(status: &Value) -> Vec<(u64, String)> {
         let state = said(&task["state"]).filter(|state| state != "RUNNING");
         let all = [
             said(&task["trace"]),
+            said(&x["reason"]),
             said(&x["restart"]["reason"]),
+            said(&x["progress"]["unknown"]),
             blocked,
             idle_hands,
             state,

@@ -29,6 +29,8 @@ pub struct KafkaOptions {
     pub system: Vec<(String, String)>,
     /// A folder that outlives the broker: one that is started on it later has the same data and the same plain port. It takes no `listeners`.
     pub keep: Option<PathBuf>,
+    /// The controller's port of another one ([`Kafka::controller`]): this broker joins that one's cluster, as its second. It takes no `listeners`.
+    pub beside: Option<u16>,
 }
 
 /// A further listener, on a free loopback port of its own.
@@ -51,6 +53,7 @@ impl Default for KafkaOptions {
             scram: Vec::new(),
             system: Vec::new(),
             keep: None,
+            beside: None,
         }
     }
 }
@@ -172,6 +175,14 @@ impl Kafka {
         format!("127.0.0.1:{port}")
     }
 
+    /// The port of its controller, for a second broker.
+    pub fn controller(&self) -> Result<u16> {
+        let text = std::fs::read_to_string(self.dir().join("server.properties"))?;
+        let voters = text.split_once("controller.quorum.voters=1@127.0.0.1:");
+        let port = voters.and_then(|(_, rest)| rest.lines().next());
+        port.context("no controller")?.parse().context("no port")
+    }
+
     /// The process id of the JVM.
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -286,6 +297,12 @@ fn settings(
         for (key, value) in &listener.settings {
             text.push_str(&format!("listener.name.{name}.{key}={value}\n"));
         }
+    }
+    if let Some(controller) = options.beside {
+        text.push_str(&format!(
+            "process.roles=broker\nnode.id=2\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port}\nadvertised.listeners=PLAINTEXT://127.0.0.1:{port}\n"
+        ));
     }
     for (key, value) in &options.settings {
         text.push_str(&format!("{key}={value}\n"));

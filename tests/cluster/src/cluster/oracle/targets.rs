@@ -5,6 +5,12 @@ use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition};
 use std::collections::BTreeMap;
 
 impl World {
+    /// By task of a connector: how often nobody had it open any more.
+    pub(in crate::cluster) fn gaps(&self, connector: &str) -> BTreeMap<u32, u64> {
+        let state = self.state();
+        let tasks = state.tasks.iter().filter(|((of, _), _)| of == connector);
+        tasks.map(|((_, task), of)| (*task, of.gaps)).collect()
+    }
     /// A claim makes every older one powerless.
     pub(in crate::cluster) fn claim(&self, connector: &str, at: &TopicPartition) -> (i64, u64) {
         let mut state = self.state();

@@ -21,17 +21,20 @@ struct Pen {
     link: Link,
     config: Arc<str>,
     coordination: Arc<str>,
+    offset: Arc<str>,
 }
 
 impl BrokerLeadership {
-    /// The right to write the topics `config` and `coordination`.
-    pub fn new(broker: &Broker, link: &Link, config: &str, coordination: &str) -> Self {
+    /// The right to write the topics of configs, assignments and offsets, in this order.
+    pub fn new(broker: &Broker, link: &Link, topics: [&str; 3]) -> Self {
+        let [config, coordination, offset] = topics.map(Arc::from);
         Self {
             pen: Pen {
                 broker: broker.clone(),
                 link: link.clone(),
-                config: config.into(),
-                coordination: coordination.into(),
+                config,
+                coordination,
+                offset,
             },
         }
     }
@@ -65,6 +68,7 @@ impl BrokerTerm {
             let topic = match entry.log {
                 TermLog::Config => &self.pen.config,
                 TermLog::Coordination => &self.pen.coordination,
+                TermLog::Offset => &self.pen.offset,
             };
             let slot = Slot {
                 key: Some(entry.key),

@@ -86,14 +86,15 @@ async fn the_last_init_wins_and_ends_what_was_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_former_leader_writes_nothing_in_either_log() {
+async fn a_former_leader_writes_nothing_in_any_log() {
     let (broker, link) = broker();
-    let leadership = BrokerLeadership::new(&broker, &link, "config", "coordination");
+    let leadership = BrokerLeadership::new(&broker, &link, ["config", "coordination", "offsets"]);
     let former = leadership.take().await.expect("taken");
     let entries = || {
         vec![
             entry(TermLog::Config, "a"),
             entry(TermLog::Coordination, "b"),
+            entry(TermLog::Offset, "c"),
         ]
     };
     former.put(entries()).await.expect("written");
@@ -101,7 +102,7 @@ async fn a_former_leader_writes_nothing_in_either_log() {
     let refused = former.put(entries()).await.expect_err("fenced");
     assert_eq!(refused.kind(), ErrorKind::Fenced);
     next.put(entries()).await.expect("written");
-    for topic in ["config", "coordination"] {
+    for topic in ["config", "coordination", "offsets"] {
         // Two transactions: an entry and its marker each.
         assert_eq!(broker.stable_ends(topic), [4]);
     }
