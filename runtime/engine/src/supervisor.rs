@@ -19,6 +19,7 @@ pub(crate) use fencing::transactional_id;
 pub(crate) use leading::Leading;
 pub(crate) use presence::Whereabouts;
 pub(crate) use requests::{Request, Requests};
+pub(crate) use tasks::OPENING;
 
 use crate::{
     task::TaskId,

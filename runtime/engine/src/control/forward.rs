@@ -190,11 +190,14 @@ impl Control {
 
 /// What another worker answered.
 pub(super) fn read(answer: &[u8], from: &Member) -> Result<Done, Miss> {
-    let reply: Reply = serde_json::from_slice(answer).map_err(|_| {
-        Miss::Again(format!(
-            "the worker at {} answered something that this version does not know",
-            from.url()
-        ))
-    })?;
+    let reply: Reply = serde_json::from_slice(answer).map_err(|_| Miss::Again(foreign(from)))?;
     reply.into()
+}
+
+/// What is said of an answer that cannot be read.
+pub(super) fn foreign(from: &Member) -> String {
+    format!(
+        "the worker at {} answered something that this version does not know",
+        from.url()
+    )
 }

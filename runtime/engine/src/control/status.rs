@@ -8,6 +8,7 @@ use super::{
 use crate::{
     guarantee::{self, Delivery, Promise},
     providers::scrub,
+    supervisor::OPENING,
     task::TaskId,
     views::{
         config::Connector,
@@ -16,13 +17,7 @@ use crate::{
 };
 use longshore_sdk::config::Flat;
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-
-/// A task that opens for longer does not run, whatever its former life has said.
-const OPENING: Duration = Duration::from_secs(2);
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Control {
     /// What a connector and its tasks are doing, as any worker of the group shows it: what only the workers that run the tasks know, they are asked

@@ -4,6 +4,7 @@ use super::{
     Control, TaskStateInfo,
     called::Answered,
     command::{Call, Miss},
+    forward::foreign,
 };
 use crate::{ports::Member, providers::scrub, task::TaskId, views::status::State};
 use bytes::Bytes;
@@ -176,10 +177,7 @@ impl Control {
         match serde_json::from_slice(&answer) {
             Ok(Answer::Told(told)) => Ok(told),
             Ok(Answer::Again(why)) => Err(why),
-            Err(_) => Err(format!(
-                "the worker at {} answered something that this version does not know",
-                member.url()
-            )),
+            Err(_) => Err(foreign(member)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A worker that shuts down in order hands its tasks over while it is still a member: nothing waits for its session to end, and no sink's group is ever empty.
+//! A worker that shuts down in order hands its tasks over while it is still a member: nothing waits for its session to end, and no sink's group is empty in between.
 
 use super::{Supervisor, handover::OVERLAP_MAX};
 use crate::ports::{Member, View};
@@ -23,10 +23,7 @@ impl Departures {
     pub(crate) fn note(&self, worker_id: &str, incarnation: &str, view: &View) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // I6: at most as many as the group has members. One that is not listed for a moment says it again.
-        all.retain(|(worker_id, incarnation)| {
-            let mut members = view.members.iter();
-            members.any(|one| one.worker_id == *worker_id && one.incarnation == *incarnation)
-        });
+        all.retain(|start| view.members.iter().any(|member| is(member, start)));
         if all.insert((worker_id.to_owned(), incarnation.to_owned())) {
             tracing::info!(
                 worker = worker_id,
@@ -48,9 +45,11 @@ impl Departures {
 }
 
 fn is_among(member: &Member, all: &BTreeSet<(String, String)>) -> bool {
-    all.iter().any(|(worker_id, incarnation)| {
-        member.worker_id == *worker_id && member.incarnation == *incarnation
-    })
+    all.iter().any(|start| is(member, start))
+}
+
+fn is(member: &Member, (worker_id, incarnation): &(String, String)) -> bool {
+    member.worker_id == *worker_id && member.incarnation == *incarnation
 }
 
 impl Supervisor {

@@ -185,11 +185,11 @@ impl Supervisor {
 async fn read(cx: Arc<Context>) -> Result<()> {
     let late = |_| Error::transient("read", "the internal topics could not be read in time");
     let read = async {
-        // Without a config topic nothing new is wanted by anybody, and nobody leads: what runs goes on by what was placed.
-        if cx.config.trouble().is_none() {
-            cx.config.refresh().await?;
+        match cx.config.trouble() {
+            None => cx.read_to_end().await,
+            // Without a config topic nothing new is wanted by anybody, and nobody leads: what runs goes on by what was placed.
+            Some(_) => cx.assignments.refresh().await,
         }
-        cx.assignments.refresh().await
     };
     let read = tokio::time::timeout(READ_MAX, read).await;
     read.map_err(late)?

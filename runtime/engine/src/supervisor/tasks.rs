@@ -29,8 +29,8 @@ const QUIET: u32 = 8;
 /// A task that has been opening for so long may be started anew by somebody who asks for it.
 const RESTART_MAX: Duration = Duration::from_secs(20);
 
-/// How long a task that has come here may open before its status says that nobody runs it yet.
-const OPENING: Duration = Duration::from_secs(2);
+/// How long a task may open before nobody says any more that it runs, whatever its former life has said.
+pub(crate) const OPENING: Duration = Duration::from_secs(2);
 
 /// A task's connector and its own config.
 type Configured<'a> = (&'a Wanted, &'a Arc<Flat>);
@@ -330,7 +330,7 @@ impl Supervisor {
         let shown = || self.cx.status.task(id).map(|said| said.state);
         let opening = || {
             let runs = matches!(shown(), Some(State::Running | State::Paused));
-            self.cx.live.is_opening(id) || !runs
+            self.cx.live.opening_for(id).is_some() || !runs
         };
         let Some(task) = self.tasks.get(id) else {
             return;

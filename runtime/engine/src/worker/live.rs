@@ -50,10 +50,6 @@ impl Live {
         self.tasks()
             .insert(id.clone(), Known::Opening(Instant::now()));
     }
-    /// Whether a task is being opened.
-    pub(crate) fn is_opening(&self, id: &TaskId) -> bool {
-        matches!(self.tasks().get(id), Some(Known::Opening(_)))
-    }
     /// A task runs.
     pub(crate) fn running(&self, id: &TaskId, progress: Arc<Progress>) {
         let stalled = None;
