@@ -3,7 +3,7 @@
 use crate::{Result, Sink, SinkContext, Source, SourceContext, config::Finding};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, future::Future};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, future::Future};
 
 /// Which way data moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct Guarantee {
     /// The level.
     pub level: Level,
     /// By which means, or why not more.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
 }
 
 /// One task's part of the work: config entries that are laid over the connector's own. They are stored and shown: never a secret.

@@ -7,7 +7,7 @@ use crate::{
     config::{Definition, Finding, Flat, read},
     converter::{Converter, Part, Unconverted},
 };
-use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
+use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 /// A boxed future.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -69,10 +69,14 @@ impl<S: Sink> DynSink for S {
 /// [`Transform`], object safe.
 #[allow(missing_docs)]
 pub trait DynTransform: Send {
+    fn placed(&mut self, connector: &str, task: u32);
     fn apply(&mut self, batch: Vec<Record>) -> Boxed<'_, Vec<Verdict>>;
 }
 
 impl<T: Transform> DynTransform for T {
+    fn placed(&mut self, connector: &str, task: u32) {
+        Transform::placed(self, connector, task);
+    }
     fn apply(&mut self, batch: Vec<Record>) -> Boxed<'_, Vec<Verdict>> {
         Box::pin(Transform::apply(self, batch))
     }
@@ -223,15 +227,24 @@ fn typed<T: serde::de::DeserializeOwned + schemars::JsonSchema>(config: &Flat) -
     })
 }
 
+/// Tells the settings of a plugin. A bundled one asks its type, a loaded one knows them.
+pub type Define = Arc<dyn Fn() -> Definition + Send + Sync>;
+
+/// Builds a plugin's instance from its own keys.
+pub type Build<T> = Arc<dyn Fn(&Flat) -> Result<Box<T>> + Send + Sync>;
+
+/// Builds a converter for a part of the record from its own keys.
+pub type BuildConverter = Arc<dyn Fn(&Flat, Part) -> Result<Box<dyn DynConverter>> + Send + Sync>;
+
 /// A transform as the registry holds it; `$Key` and `$Value` variants are plugins of their own.
 #[derive(Clone)]
 pub struct TransformPlugin {
     /// Its name tag; `name` and `aliases` are matched against `transforms.<alias>.type`.
     pub plugin: Plugin,
     /// Its settings.
-    pub definition: fn() -> Definition,
+    pub definition: Define,
     /// Builds one from the keys below `transforms.<alias>.`, prefix taken off.
-    pub build: fn(&Flat) -> Result<Box<dyn DynTransform>>,
+    pub build: Build<dyn DynTransform>,
 }
 
 /// A predicate as the registry holds it.
@@ -240,9 +253,9 @@ pub struct PredicatePlugin {
     /// Its name tag.
     pub plugin: Plugin,
     /// Its settings.
-    pub definition: fn() -> Definition,
+    pub definition: Define,
     /// Builds one from the keys below `predicates.<alias>.`, prefix taken off.
-    pub build: fn(&Flat) -> Result<Box<dyn Predicate>>,
+    pub build: Build<dyn Predicate>,
 }
 
 /// A converter as the registry holds it.
@@ -251,11 +264,11 @@ pub struct ConverterPlugin {
     /// Its name tag.
     pub plugin: Plugin,
     /// Its settings.
-    pub definition: fn() -> Definition,
+    pub definition: Define,
     /// Whether it may stand in `header.converter`.
     pub headers: bool,
     /// Whether it may stand in `key.converter` and `value.converter`.
     pub data: bool,
     /// Builds one for a part from the keys below `key.converter.` and so on, prefix taken off.
-    pub build: fn(&Flat, Part) -> Result<Box<dyn DynConverter>>,
+    pub build: BuildConverter,
 }

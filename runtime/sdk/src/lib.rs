@@ -21,6 +21,7 @@ pub mod schema;
 pub mod secret;
 pub mod sink;
 pub mod source;
+pub mod stop;
 pub mod transform;
 pub mod value;
 
@@ -35,5 +36,6 @@ pub use schema::{Field, Kind, Schema};
 pub use secret::Secret;
 pub use sink::{Sink, SinkContext};
 pub use source::{Source, SourceContext};
+pub use stop::Stop;
 pub use transform::{Predicate, Transform, Verdict};
 pub use value::{Decimal, Value};

@@ -1,6 +1,6 @@
 //! Sinks: tasks that write a system.
 
-use crate::{Refused, Result, SinkRecord, TopicOffsets, TopicPartition};
+use crate::{Refused, Result, SinkRecord, Stop, TopicOffsets, TopicPartition};
 use std::{future::Future, sync::Arc};
 
 /// One task of a sink connector.
@@ -45,4 +45,6 @@ pub struct SinkContext {
     pub group: Arc<str>,
     /// Whether a target that can keep the offsets is to keep them (`longshore.exactly.once`); without it `assigned` answers `None`.
     pub exactly_once: bool,
+    /// The task's order to stop.
+    pub stop: Stop,
 }

@@ -1,6 +1,6 @@
 //! Sources: tasks that read a system.
 
-use crate::{Offset, Offsets, Partition, Result, SourceRecord};
+use crate::{Offset, Offsets, Partition, Result, SourceRecord, Stop};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 /// One task of a source connector.
@@ -37,6 +37,8 @@ pub struct SourceContext {
     pub offsets: Offsets,
     /// See [`SourceContext::request_replan`].
     pub replan: Arc<dyn Fn() + Send + Sync>,
+    /// The task's order to stop.
+    pub stop: Stop,
 }
 
 impl SourceContext {
@@ -47,6 +49,7 @@ impl SourceContext {
             task,
             offsets,
             replan: Arc::new(|| {}),
+            stop: Stop::never(),
         }
     }
     /// The stored offset of a lane. Lanes are compared as JSON objects: another field order, as another worker may have written it, still matches.

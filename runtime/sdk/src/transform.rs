@@ -16,6 +16,10 @@ pub enum Verdict {
 
 /// Changes or drops records, a batch at a time.
 pub trait Transform: Send {
+    /// Says once, before the first batch, whose records these are: for logs and metrics.
+    fn placed(&mut self, connector: &str, task: u32) {
+        let _ = (connector, task);
+    }
     /// One verdict per record, in order. Never fails as a whole.
     fn apply(&mut self, batch: Vec<Record>) -> impl Future<Output = Vec<Verdict>> + Send;
 }

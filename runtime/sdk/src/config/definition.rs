@@ -1,6 +1,8 @@
 //! The keys of a config struct, as Kafka's ConfigDef has them.
 
-use super::{Finding, Flat, Shape, from_schema, nearest, shape::holds_placeholder};
+use super::{
+    Finding, Flat, Shape, foreign::is_framework, from_schema, nearest, shape::holds_placeholder,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +161,11 @@ impl Definition {
             .find(|key| key.name == name && !key.is_prefix());
         own.or_else(|| {
             let groups = self.keys.iter().filter(|key| {
-                key.is_prefix() && name.len() > key.name.len() && name.starts_with(&key.name)
+                key.is_prefix()
+                    && name.len() > key.name.len()
+                    && name.starts_with(&key.name)
+                    // A group `header.` does not take the framework's header.converter.
+                    && (!is_framework(name) || is_framework(&key.name))
             });
             groups.max_by_key(|key| key.name.len())
         })

@@ -76,6 +76,53 @@ fn number(keys: &mut [Key]) {
     }
 }
 
+/// What a property is, as far as a flat config can hold it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Structure {
+    /// One value.
+    One,
+    /// Several values of one structure.
+    List(Box<Structure>),
+    /// An object.
+    Group,
+    /// Something else: why.
+    Foreign(String),
+}
+
+/// The structure of a property whose references are known to end.
+pub(super) fn structure(schema: &Value, root: &Value) -> Structure {
+    let settled = settled(schema, root);
+    if let Some(Value::Array(values)) = settled.get("enum") {
+        let names = values.iter().filter(|value| value.is_string()).count();
+        if names == 0 || names < values.iter().filter(|value| !value.is_null()).count() {
+            return Structure::Foreign("an enum lists texts alone, at least one".to_owned());
+        }
+    }
+    match json_type(&settled) {
+        Some("string" | "boolean" | "integer" | "number") => Structure::One,
+        Some("array") => {
+            let items = settled.get("items").unwrap_or(&Value::Null);
+            Structure::List(Box::new(structure(items, root)))
+        }
+        Some("object") => {
+            let members = settled.get("additionalProperties").unwrap_or(&Value::Null);
+            match structure(members, root) {
+                Structure::One if settled.get("properties").is_none() => Structure::Group,
+                Structure::Foreign(problem) => Structure::Foreign(problem),
+                _ => Structure::Foreign(
+                    "a group's values are texts, numbers or booleans, described by additionalProperties".to_owned(),
+                ),
+            }
+        }
+        Some(other) => Structure::Foreign(format!("there is no type {other:?}")),
+        None if settled.contains_key("type") => {
+            Structure::Foreign("its type is no name of a type".to_owned())
+        }
+        // An enum, a choice of several, or anything.
+        None => Structure::One,
+    }
+}
+
 /// How deep references and options are followed; a recursive type ends as `Any`.
 const DEPTH_MAX: usize = 8;
 
@@ -191,9 +238,15 @@ fn integer(schema: &Object) -> Shape {
 }
 
 fn kind(schema: &Object, shape: &Shape) -> KeyType {
-    let secret = |schema: &Value| schema.get("x-secret") == Some(&Value::Bool(true));
-    let within = schema.get("additionalProperties").is_some_and(secret);
-    if within || schema.get("x-secret") == Some(&Value::Bool(true)) {
+    let marked = |value: Option<&Value>| value == Some(&Value::Bool(true));
+    let within = schema.get("additionalProperties");
+    let marks = [
+        schema.get("x-secret"),
+        schema.get("writeOnly"),
+        within.and_then(|schema| schema.get("x-secret")),
+        within.and_then(|schema| schema.get("writeOnly")),
+    ];
+    if marks.into_iter().any(marked) {
         return KeyType::Password;
     }
     match shape {

@@ -12,6 +12,7 @@
 
 mod definition;
 mod flat;
+mod foreign;
 mod from_schema;
 pub mod info;
 mod nearest;

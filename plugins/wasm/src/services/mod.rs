@@ -1,0 +1,174 @@
+//! What the host offers a plugin: the imports of every world, and the limits on them.
+//!
+//! [`Provisions`] is the worker's, one for all plugins; [`Services`] belongs to one store, that is to one task.
+
+mod context;
+mod http;
+mod journal;
+mod metrics;
+mod secrets;
+mod stopping;
+#[cfg(test)]
+mod tests;
+
+pub use http::{HttpLimits, HttpSettings};
+pub use journal::Journal;
+pub(crate) use journal::Loudness;
+pub use metrics::PluginMetrics;
+pub use stopping::{Following, Stopping};
+
+#[doc(hidden)] // the generated code names it
+pub use http::Body;
+
+use crate::Grants;
+use longshore_sdk::{Error, Secret};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+
+/// Takes known secrets out of a text (I8).
+pub type Scrub = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// What the worker says about its services to plugins.
+#[derive(Clone)]
+pub struct ServicesSettings {
+    /// The worker's semantic version.
+    pub host_version: String,
+    /// Asked for every text of a plugin before it is logged.
+    pub scrub: Scrub,
+    /// HTTP.
+    pub http: HttpSettings,
+}
+
+impl Default for ServicesSettings {
+    fn default() -> Self {
+        Self {
+            host_version: env!("CARGO_PKG_VERSION").to_owned(),
+            scrub: Arc::new(str::to_owned),
+            http: HttpSettings::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ServicesSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServicesSettings")
+            .field("host_version", &self.host_version)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one worker has for all its plugins: the way to the network, and the metrics.
+pub struct Provisions {
+    host_version: String,
+    scrub: Scrub,
+    metrics: PluginMetrics,
+    network: http::Network,
+}
+
+impl Provisions {
+    /// Err (Config): the CA file or the proxy cannot be used; names the key.
+    pub fn new(settings: ServicesSettings) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            host_version: settings.host_version,
+            scrub: settings.scrub,
+            metrics: PluginMetrics::default(),
+            network: http::Network::new(settings.http)?,
+        }))
+    }
+    /// The metrics of all plugins; a clone of it is registered with the worker's.
+    pub fn metrics(&self) -> &PluginMetrics {
+        &self.metrics
+    }
+    /// The services of one store.
+    pub fn services(self: &Arc<Self>, caller: Caller) -> Services {
+        let journal = Journal::new(&caller, self.scrub.clone(), self.metrics.clone());
+        let meters = self
+            .metrics
+            .task(&caller.plugin, &caller.connector, caller.task);
+        let journal = Arc::new(journal);
+        Services {
+            http: http::Http::new(self.clone(), &caller, journal.clone()),
+            journal,
+            meters,
+            host_version: self.host_version.clone(),
+            caller,
+            deadline: None,
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+/// Who calls the host: a task, or a connector that is being planned or checked.
+#[derive(Clone)]
+pub struct Caller {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// The connector's name; empty while there is none.
+    pub connector: Arc<str>,
+    /// The task's number; none = the connector as a whole.
+    pub task: Option<u32>,
+    /// Of a sink: its consumer group.
+    pub group: Option<String>,
+    /// Of a sink: whether a target that can keep offsets is to keep them.
+    pub exactly_once: bool,
+    /// What it may.
+    pub grants: Arc<Grants>,
+    /// The config keys that the plugin's schema marks secret, with their values.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Of a source: asks for a new plan.
+    pub replan: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Set once the task is to stop.
+    pub stopping: Stopping,
+}
+
+impl Caller {
+    /// A plugin alone, with nothing granted.
+    pub fn plugin(plugin: &str) -> Self {
+        Self {
+            plugin: plugin.into(),
+            connector: "".into(),
+            task: None,
+            group: None,
+            exactly_once: false,
+            grants: Arc::new(Grants::none(plugin)),
+            secrets: BTreeMap::new(),
+            replan: None,
+            stopping: Stopping::default(),
+        }
+    }
+}
+
+/// The services of one store. It implements the imports of every world.
+pub struct Services {
+    caller: Caller,
+    host_version: String,
+    journal: Arc<Journal>,
+    meters: Arc<metrics::TaskMeters>,
+    http: http::Http,
+    /// When the call that is being made ends.
+    deadline: Option<Instant>,
+    /// The bodies that the guest holds open.
+    table: ResourceTable,
+}
+
+impl Services {
+    /// A call of the guest begins: nothing that the host does for it takes longer than until `deadline`.
+    pub fn begin(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+        self.http.begin(deadline);
+    }
+    /// Where the plugin's own lines go; also for what it writes to its standard streams.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+    /// What the worker has for all plugins.
+    pub fn provisions(&self) -> &Arc<Provisions> {
+        self.http.provisions()
+    }
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
