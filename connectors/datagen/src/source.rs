@@ -54,7 +54,7 @@ impl SourceConnector for Datagen {
     fn guarantee(_: &Config) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "records follow from seed and id, and the stored offset is the id",
+            method: "records follow from seed and id, and the stored offset is the id".into(),
         }
     }
 

@@ -39,7 +39,8 @@ impl SinkConnector for FileSink {
     fn guarantee(_: &SinkConfig) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "the offsets are kept beside the file; what they do not cover is cut off",
+            method: "the offsets are kept beside the file; what they do not cover is cut off"
+                .into(),
         }
     }
 

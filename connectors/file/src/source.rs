@@ -54,7 +54,7 @@ impl SourceConnector for FileSource {
     fn guarantee(_: &SourceConfig) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "the stored offset is the byte position after the line",
+            method: "the stored offset is the byte position after the line".into(),
         }
     }
 
@@ -93,6 +93,7 @@ impl SourceConnector for FileSource {
             batch_max: (config.batch_size as usize).min(BATCH_RECORDS_MAX),
             tail: Some(Box::new(tail)),
             quiet: QUIET_FIRST,
+            busy: false,
         })
     }
 }
@@ -109,6 +110,8 @@ pub struct FileSourceTask {
     batch_max: usize,
     tail: Option<Box<Tail>>,
     quiet: Duration,
+    /// The last look brought lines.
+    busy: bool,
 }
 
 impl Source for FileSourceTask {
@@ -120,10 +123,7 @@ impl Source for FileSourceTask {
                 self.quiet = QUIET_FIRST;
                 return Ok(records);
             }
-            let now = Instant::now();
-            let found =
-                client::blocking(&mut self.tail, "poll", move |tail| tail.look(now)).await?;
-            if found == Found::Lines {
+            if self.look().await? == Found::Lines {
                 continue;
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -142,6 +142,17 @@ impl Source for FileSourceTask {
 }
 
 impl FileSourceTask {
+    async fn look(&mut self) -> Result<Found> {
+        let now = Instant::now();
+        let look = move |tail: &mut Tail| tail.look(now);
+        let found = match self.busy {
+            true => client::blocking(&mut self.tail, "poll", look).await?,
+            // Hundreds of quiet files are looked at twice a second each.
+            false => client::in_turn(&mut self.tail, "poll", look).await?,
+        };
+        self.busy = found == Found::Lines;
+        Ok(found)
+    }
     /// Lines that were read before: slices of the block that they were read in.
     fn taken(&mut self) -> Result<Vec<SourceRecord>> {
         let mut records = Vec::new();

@@ -51,6 +51,7 @@ impl Place {
             task: 0,
             group: format!("connect-{connector}").into(),
             exactly_once: true,
+            stop: longshore_sdk::Stop::never(),
         };
         sink.open(&config, shares[0].clone(), cx).await
     }
@@ -295,6 +296,7 @@ async fn standard_output_and_odd_paths_are_refused() {
         task: 0,
         group: "g".into(),
         exactly_once: true,
+        stop: longshore_sdk::Stop::never(),
     };
     let error = sink.open(&config, Default::default(), cx).await.err();
     assert_eq!(error.expect("a directory").kind(), ErrorKind::Config);

@@ -37,7 +37,7 @@ impl SourceConnector for Mirror {
     fn guarantee(_: &Config) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "the stored offset is the record's own in the source cluster",
+            method: "the stored offset is the record's own in the source cluster".into(),
         }
     }
 

@@ -47,7 +47,7 @@ pub struct Limits {
     pub groups: usize,
     /// Members of one group.
     pub group_members: usize,
-    /// Transactional ids.
+    /// Transactional ids; 0: no transactions, which clients are told (other brokers may have none).
     pub transactional_ids: usize,
     /// Bytes of the metadata stored with a committed offset.
     pub offset_metadata_bytes: usize,

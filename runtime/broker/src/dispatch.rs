@@ -170,7 +170,7 @@ impl Call {
 /// Answers one call. Waits only for Fetch, JoinGroup and SyncGroup.
 pub(crate) async fn dispatch(peer: &Peer, call: &Call) -> Result<Reply, Bad> {
     match call.key {
-        ApiKey::ApiVersions => api::versions::answer(call),
+        ApiKey::ApiVersions => api::versions::answer(peer, call),
         ApiKey::Fetch => Box::pin(api::fetch::fetch(peer, call)).await,
         ApiKey::JoinGroup => Box::pin(api::membership::join(peer, call)).await,
         ApiKey::SyncGroup => Box::pin(api::membership::sync(peer, call)).await,

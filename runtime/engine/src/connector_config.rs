@@ -24,6 +24,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct PluginConfig {
     /// Its class, in any of its names.
     pub class: String,
+    /// `plugin.version`: the version that is asked for.
+    pub version: Option<String>,
     /// Its keys.
     pub config: Flat,
 }
@@ -201,9 +203,18 @@ fn converter(config: &Flat, worker: &Flat, key: &str, default: &str) -> PluginCo
     } else {
         worker
     };
+    plugin(
+        get(from, key).unwrap_or(default),
+        below(from, &format!("{key}.")),
+    )
+}
+
+fn plugin(class: &str, mut config: Flat) -> PluginConfig {
+    let version = config.remove("plugin.version");
     PluginConfig {
-        class: get(from, key).unwrap_or(default).to_owned(),
-        config: below(from, &format!("{key}.")),
+        class: class.to_owned(),
+        version: version.filter(|version| !trimmed(version).is_empty()),
+        config,
     }
 }
 
@@ -212,14 +223,14 @@ fn transforms(config: &Flat) -> Result<Vec<TransformConfig>> {
     aliases
         .map(|alias| {
             let prefix = format!("transforms.{alias}.");
-            let class = need(config, &format!("{prefix}type"))?.to_owned();
+            let class = need(config, &format!("{prefix}type"))?;
             let predicate = get(config, &format!("{prefix}predicate")).map(str::to_owned);
             let negate = flag(config, &format!("{prefix}negate"), false)?;
             let mut own = below(config, &prefix);
             own.retain(|key, _| !["type", "predicate", "negate"].contains(&key.as_str()));
             Ok(TransformConfig {
                 alias: alias.to_owned(),
-                plugin: PluginConfig { class, config: own },
+                plugin: plugin(class, own),
                 predicate: predicate.map(|predicate| (predicate, negate)),
             })
         })
@@ -231,10 +242,10 @@ fn predicates(config: &Flat) -> Result<BTreeMap<String, PluginConfig>> {
     aliases
         .map(|alias| {
             let prefix = format!("predicates.{alias}.");
-            let class = need(config, &format!("{prefix}type"))?.to_owned();
+            let class = need(config, &format!("{prefix}type"))?;
             let mut own = below(config, &prefix);
             own.remove("type");
-            Ok((alias.to_owned(), PluginConfig { class, config: own }))
+            Ok((alias.to_owned(), plugin(class, own)))
         })
         .collect()
 }

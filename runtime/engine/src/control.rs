@@ -100,6 +100,7 @@ impl Control {
             kafka_cluster_id: id,
             x: ServerExtra {
                 longshore: self.cx.settings.version.clone(),
+                broken_plugins: self.cx.registry.broken().to_vec(),
             },
         }
     }
@@ -113,6 +114,9 @@ impl Control {
         ];
         let view = self.cx.view();
         let trouble = self.cx.trouble();
+        // A hurdle of another time: whoever leads now has taken it.
+        let barred = || self.cx.leading.barred().filter(|_| view.leading());
+        let trouble = trouble.or_else(barred);
         let (status, message) = if let Some(trouble) = &trouble {
             (HealthStatus::Unhealthy, &**trouble)
         } else if ready.contains(&false) {

@@ -46,6 +46,7 @@ pub struct Promise {
 }
 
 const BESIDE: &str = "offsets are stored once their records are acknowledged";
+const GROUP_OFFSETS: &str = "the group's offsets are committed once the target has the records";
 const TRANSACTIONS: &str =
     "records and offsets stand in one transaction, for readers with isolation.level=read_committed";
 const NO_SUPPORT: &str = "the worker's exactly.once.source.support does not allow more";
@@ -55,7 +56,7 @@ impl Promise {
     pub fn of(connector: &Connector, config: &Flat, support: SourceSupport) -> Result<Self> {
         let word = connector.guarantee(config)?;
         if connector.direction() == Direction::Sink {
-            return Self::of_sink(&word, config);
+            return Self::of_sink(word, config);
         }
         let reason = match delivery(connector, config, support)? {
             Delivery::Transactions { .. } => {
@@ -66,7 +67,7 @@ impl Promise {
                 });
             }
             Delivery::Beside if word.level < Level::ExactlyOnce => word.method,
-            Delivery::Beside => NO_SUPPORT,
+            Delivery::Beside => NO_SUPPORT.into(),
         };
         Ok(Self::lowered(reason))
     }
@@ -78,25 +79,26 @@ impl Promise {
             reason: Some(reason.into()),
         }
     }
-    fn of_sink(word: &Guarantee, config: &Flat) -> Result<Self> {
+    fn of_sink(word: Guarantee, config: &Flat) -> Result<Self> {
         let keeps = flag(config, "longshore.exactly.once", true)?;
         let (level, reason) = match word.level {
-            Level::ExactlyOnce if !keeps => {
-                (Level::AtLeastOnce, Some("longshore.exactly.once=false"))
+            Level::ExactlyOnce if !keeps => (
+                Level::AtLeastOnce,
+                "longshore.exactly.once=false".to_owned(),
+            ),
+            Level::AtLeastOnce => (Level::AtLeastOnce, word.method.into_owned()),
+            level => {
+                return Ok(Self {
+                    level,
+                    method: word.method.into_owned(),
+                    reason: None,
+                });
             }
-            Level::AtLeastOnce => (Level::AtLeastOnce, Some(word.method)),
-            level => (level, None),
-        };
-        let method = match level {
-            Level::AtLeastOnce => {
-                "the group's offsets are committed once the target has the records"
-            }
-            _ => word.method,
         };
         Ok(Self {
             level,
-            method: method.to_owned(),
-            reason: reason.map(str::to_owned),
+            method: GROUP_OFFSETS.to_owned(),
+            reason: Some(reason),
         })
     }
     /// As statuses show it: `{"level": .., "method": .., "reason": ..}`.

@@ -1,5 +1,12 @@
 //! What plugins there are, by all the names that people know them by.
 
+mod origin;
+mod version;
+
+pub use origin::{BrokenFile, Installed, Origin, PluginFile};
+pub use version::{Missing, Requirement, order};
+
+use crate::connector_config::get;
 use longshore_sdk::{
     Direction, Error, Guarantee, Plugin, Result, Share,
     config::{Definition, Finding, Flat, nearest},
@@ -8,7 +15,7 @@ use longshore_sdk::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a plugin is; named as the REST API names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +65,13 @@ impl Connector {
             Self::Sink(sink) => sink.plugin(),
         }
     }
+    /// What kind of plugin it is.
+    pub fn kind(&self) -> PluginKind {
+        match self {
+            Self::Source(_) => PluginKind::Source,
+            Self::Sink(_) => PluginKind::Sink,
+        }
+    }
     /// Which way it moves data.
     pub fn direction(&self) -> Direction {
         match self {
@@ -102,6 +116,10 @@ pub struct Registry {
     transforms: Vec<TransformPlugin>,
     predicates: Vec<PredicatePlugin>,
     converters: Vec<ConverterPlugin>,
+    /// Those that came in files, by name and version.
+    origins: BTreeMap<(&'static str, &'static str), Arc<PluginFile>>,
+    /// Files that hold no usable plugin.
+    broken: Vec<BrokenFile>,
 }
 
 impl Registry {
@@ -131,23 +149,69 @@ impl Registry {
         self
     }
 
-    /// The connector of a `connector.class`.
+    /// The newest connector of a `connector.class`.
     pub fn connector(&self, class: &str) -> Option<&Connector> {
-        find(&self.connectors, class, "Connector", Connector::plugin)
+        self.connector_at(class, None).ok()
+    }
+    /// The connector of a `connector.class` and a `connector.plugin.version`: the newest that it allows. A bundled one stands in for every
+    /// version of it: a config that was stored beside Kafka Connect names the version that was there.
+    pub fn connector_at(&self, class: &str, version: Option<&str>) -> Result<&Connector, Missing> {
+        let at = |version| {
+            find(
+                &self.connectors,
+                class,
+                "Connector",
+                version,
+                Connector::plugin,
+            )
+        };
+        self.or_bundled(at(version), || at(None), Connector::plugin)
+    }
+    /// The connector that a config names.
+    pub fn connector_of(&self, config: &Flat) -> Result<&Connector, Missing> {
+        let class = get(config, "connector.class").ok_or(Missing::Name)?;
+        self.connector_at(class, get(config, "connector.plugin.version"))
+    }
+    /// The versions of a `connector.class`, newest first.
+    pub fn versions(&self, class: &str) -> Vec<&'static str> {
+        let Some(newest) = self.connector(class).map(Connector::plugin) else {
+            return Vec::new();
+        };
+        let all = self.connectors.iter().map(Connector::plugin);
+        let mut versions: Vec<&'static str> = all
+            .filter(|plugin| plugin.name == newest.name)
+            .map(|plugin| plugin.version)
+            .collect();
+        versions.sort_by(|a, b| order(b, a));
+        versions
     }
     /// All connectors.
     pub fn connectors(&self) -> &[Connector] {
         &self.connectors
     }
-    /// The transform of a `transforms.<alias>.type`.
+    /// The newest transform of a `transforms.<alias>.type`.
     pub fn transform(&self, class: &str) -> Option<&TransformPlugin> {
+        self.transform_at(class, None).ok()
+    }
+    /// The transform of a `transforms.<alias>.type` and a `transforms.<alias>.plugin.version`: the newest that it allows. A bundled
+    /// one stands in for every version of it.
+    pub fn transform_at(
+        &self,
+        class: &str,
+        version: Option<&str>,
+    ) -> Result<&TransformPlugin, Missing> {
         let suffix = PluginKind::Transformation.suffix();
-        find(&self.transforms, class, suffix, |plugin| plugin.plugin)
+        let tag = |plugin: &TransformPlugin| plugin.plugin;
+        let at = |version| find(&self.transforms, class, suffix, version, tag);
+        self.or_bundled(at(version), || at(None), tag)
     }
     /// The predicate of a `predicates.<alias>.type`.
     pub fn predicate(&self, class: &str) -> Option<&PredicatePlugin> {
         let suffix = PluginKind::Predicate.suffix();
-        find(&self.predicates, class, suffix, |plugin| plugin.plugin)
+        let found = find(&self.predicates, class, suffix, None, |plugin| {
+            plugin.plugin
+        });
+        found.ok()
     }
     /// The converter of a `key.converter` or `value.converter`; with `headers` of a `header.converter`.
     pub fn converter(&self, class: &str, headers: bool) -> Option<&ConverterPlugin> {
@@ -158,40 +222,51 @@ impl Registry {
         };
         let fits = |plugin: &&ConverterPlugin| if headers { plugin.headers } else { plugin.data };
         suffixes.iter().find_map(|suffix| {
-            let found = find(&self.converters, class, suffix, |plugin| plugin.plugin);
-            found.filter(fits)
+            let found = find(&self.converters, class, suffix, None, |plugin| {
+                plugin.plugin
+            });
+            found.ok().filter(fits)
         })
     }
-    /// The settings of any plugin, connectors with the keys that the framework reads left out.
-    pub fn definition(&self, class: &str) -> Option<(PluginKind, Definition)> {
-        if let Some(connector) = self.connector(class) {
-            let kind = match connector {
-                Connector::Source(_) => PluginKind::Source,
-                Connector::Sink(_) => PluginKind::Sink,
-            };
-            return Some((kind, connector.definition()));
+    /// The settings of any plugin in exactly that version, connectors with the keys that the framework reads left out.
+    pub fn definition(
+        &self,
+        class: &str,
+        version: Option<&str>,
+    ) -> Result<(PluginKind, Definition), Missing> {
+        match self.connector_at(class, version) {
+            Err(Missing::Name) => {}
+            found => {
+                let found = found?;
+                only(found.plugin(), version)?;
+                return Ok((found.kind(), found.definition()));
+            }
         }
-        if let Some(plugin) = self.transform(class) {
-            return Some((PluginKind::Transformation, (plugin.definition)()));
+        match self.transform_at(class, version) {
+            Err(Missing::Name) => {}
+            found => {
+                let found = found?;
+                only(found.plugin, version)?;
+                return Ok((PluginKind::Transformation, (found.definition)()));
+            }
         }
-        if let Some(plugin) = self.predicate(class) {
-            return Some((PluginKind::Predicate, (plugin.definition)()));
-        }
-        if let Some(plugin) = self.converter(class, false) {
-            return Some((PluginKind::Converter, (plugin.definition)()));
-        }
-        let plugin = self.converter(class, true)?;
-        Some((PluginKind::HeaderConverter, (plugin.definition)()))
+        let (kind, plugin, definition) = if let Some(found) = self.predicate(class) {
+            (PluginKind::Predicate, found.plugin, &found.definition)
+        } else if let Some(found) = self.converter(class, false) {
+            (PluginKind::Converter, found.plugin, &found.definition)
+        } else if let Some(found) = self.converter(class, true) {
+            (PluginKind::HeaderConverter, found.plugin, &found.definition)
+        } else {
+            return Err(Missing::Name);
+        };
+        only(plugin, version)?;
+        Ok((kind, definition()))
     }
-    /// Every plugin and what it is; a converter that fits keys and headers stands there twice.
+    /// Every version of every plugin and what it is; a converter that fits keys and headers stands there twice.
     pub fn plugins(&self) -> Vec<(PluginKind, Plugin)> {
         let mut all = Vec::new();
         for connector in &self.connectors {
-            let kind = match connector {
-                Connector::Source(_) => PluginKind::Source,
-                Connector::Sink(_) => PluginKind::Sink,
-            };
-            all.push((kind, connector.plugin()));
+            all.push((connector.kind(), connector.plugin()));
         }
         for converter in &self.converters {
             if converter.data {
@@ -221,9 +296,19 @@ impl Registry {
             .collect();
         nearest(class.trim(), names)
     }
-    /// The error of a class that is not there.
-    pub fn unknown(&self, kind: PluginKind, class: &str) -> Error {
-        let error = Error::config("registry", format!("there is no plugin named {class:?}"));
+    /// The error of a plugin that is not here, or not in the version that is asked for; other workers of the group may have it.
+    pub fn unknown(&self, kind: PluginKind, class: &str, missing: &Missing) -> Error {
+        let text = match missing {
+            Missing::Name => format!("there is no plugin named {class:?}"),
+            missing => format!("of the plugin {class:?} {missing}"),
+        };
+        let error = Error::config("registry", text);
+        if *missing != Missing::Name {
+            return error;
+        }
+        if let Some(skipped) = self.skipped(class) {
+            return error.with("why", skipped);
+        }
         match self.near(kind, class) {
             Some(near) => error.with("did you mean", near),
             None => error,
@@ -231,24 +316,55 @@ impl Registry {
     }
 }
 
-/// Finds a plugin: by its short name or full class name, else by its simple class name, else by that without its suffix.
+/// Finds a plugin: by its short name or full class name, else by its simple class name, else by that without its suffix; of several versions
+/// the newest that is allowed.
 fn find<'a, P>(
     plugins: &'a [P],
     class: &str,
     suffix: &str,
+    version: Option<&str>,
     tag: impl Fn(&P) -> Plugin,
-) -> Option<&'a P> {
+) -> Result<&'a P, Missing> {
     let class = class.trim();
-    let full = |plugin: &Plugin| plugin.name == class || plugin.aliases.contains(&class);
-    let simple_is = |plugin: &Plugin| plugin.aliases.iter().any(|alias| simple(alias) == class);
-    let pruned_is = |plugin: &Plugin| {
+    let called = PASSES.iter().find_map(|pass| {
+        let called = plugins.iter().filter(|one| pass(&tag(one), class, suffix));
+        let called: Vec<&P> = called.collect();
+        (!called.is_empty()).then_some(called)
+    });
+    let mut called = called.ok_or(Missing::Name)?;
+    called.sort_by(|a, b| order(tag(b).version, tag(a).version));
+    let requirement = Requirement::read(version).map_err(Missing::Requirement)?;
+    let fits = called
+        .iter()
+        .find(|one| requirement.allows(tag(one).version));
+    fits.copied().ok_or_else(|| Missing::Version {
+        wanted: version.unwrap_or_default().to_owned(),
+        there: called.iter().map(|one| tag(one).version).collect(),
+    })
+}
+
+/// Whether a plugin is in the version that is asked for.
+pub(crate) fn only(plugin: Plugin, version: Option<&str>) -> Result<(), Missing> {
+    find(&[plugin], plugin.name, "", version, |plugin| *plugin).map(|_| ())
+}
+
+type Pass = fn(&Plugin, &str, &str) -> bool;
+
+/// How a class may be written, the plainest first.
+const PASSES: [Pass; 3] = [
+    |plugin, class, _| plugin.name == class || plugin.aliases.contains(&class),
+    |plugin, class, _| plugin.aliases.iter().any(|alias| simple(alias) == class),
+    |plugin, class, suffix| {
         let mut aliases = plugin.aliases.iter();
         aliases.any(|alias| simple(alias).strip_suffix(suffix) == Some(class))
-    };
-    let passes: [&dyn Fn(&Plugin) -> bool; 3] = [&full, &simple_is, &pruned_is];
-    passes
+    },
+];
+
+/// Whether a class may mean a plugin.
+fn is_called(plugin: Plugin, kind: PluginKind, class: &str) -> bool {
+    PASSES
         .iter()
-        .find_map(|pass| plugins.iter().find(|plugin| pass(&tag(plugin))))
+        .any(|pass| pass(&plugin, class, kind.suffix()))
 }
 
 /// A class name without its package.

@@ -10,11 +10,11 @@ use crate::{
     connector_config::{self, get, list, topic_creation_whole as whole},
     guarantee::{self, SourceSupport},
     providers::{Resolved, hide_inside},
-    registry::{Connector, PluginKind, Registry},
+    registry::{Connector, Missing, PluginKind, Registry, only},
 };
 pub use longshore_sdk::config::UnknownKeys;
 use longshore_sdk::{
-    Direction,
+    Direction, Plugin,
     config::{Definition, Finding, Flat, Key, info::ConfigInfos},
 };
 pub use overrides::{ClientKeys, OverridePolicy, Overrides};
@@ -108,8 +108,7 @@ pub fn check(
     exactly_once: SourceSupport,
 ) -> Report {
     let (mut report, known) = judge(config, registry, worker, overrides);
-    let class = get(config, "connector.class");
-    if let Some(connector) = class.and_then(|class| registry.connector(class)) {
+    if let Ok(connector) = registry.connector_of(config) {
         let refused = guarantee::refused(connector, config, exactly_once);
         report.wrong_unless_told(refused.into_iter().collect());
     }
@@ -121,8 +120,9 @@ pub fn check(
 
 /// Every key that a config may have, by which its secrets are told; none where its class is not known.
 pub fn definition(config: &Flat, registry: &Registry) -> Definition {
-    let class = get(config, "connector.class");
-    let Some(connector) = class.and_then(|class| registry.connector(class)) else {
+    // A version that is not here: the newest one knows best what is secret (I8).
+    let newest = || registry.connector(get(config, "connector.class")?);
+    let Some(connector) = registry.connector_of(config).ok().or_else(newest) else {
         return Definition::default();
     };
     let mut report = Report {
@@ -147,25 +147,36 @@ fn judge(
             None
         }
         Some(class) => {
-            let found = registry.connector(class);
-            if found.is_none() {
-                report.wrong(unknown_class(
-                    registry,
-                    PluginKind::Source,
-                    "connector.class",
-                    class,
-                ));
+            let found = registry.connector_of(config);
+            let version = "connector.plugin.version";
+            match &found {
+                Err(missing) => {
+                    let (kind, key) = (PluginKind::Source, "connector.class");
+                    report.wrong(absent(registry, kind, (key, class), version, missing));
+                }
+                Ok(found) => {
+                    let odd = stands_in(found.plugin(), config, version);
+                    report.warnings.extend(odd);
+                }
             }
-            found
+            found.ok()
         }
     };
     check_name(config, &mut report);
     let Some(connector) = connector else {
         return (report, None);
     };
-    let framework = framework(connector.direction());
+    let mut framework = framework(connector.direction());
     let own = connector.definition();
     report.wrong_unless_told(framework.check(config));
+    let version = framework
+        .keys
+        .iter_mut()
+        .find(|key| key.name == "connector.plugin.version");
+    if let Some(key) = version {
+        let versions = registry.versions(connector.plugin().name).into_iter();
+        key.recommended = versions.map(str::to_owned).collect();
+    }
     report.definition = framework;
     if connector.direction() == Direction::Sink {
         check_topics(config, &mut report);
@@ -235,13 +246,39 @@ fn is_told(finding: &Finding, told: &[Finding]) -> bool {
     told.iter().any(|other| other.key == finding.key)
 }
 
-pub(super) fn unknown_class(
+/// The warning about a version that is not there, of a plugin that is bundled: it runs all the same.
+pub(crate) fn stands_in(plugin: Plugin, config: &Flat, version_key: &str) -> Option<Finding> {
+    let missing = only(plugin, get(config, version_key)).err()?;
+    let here = plugin.version;
+    let problem = format!("{missing}: {here}, which is part of Longshore, is used");
+    Some(Finding::new(version_key, problem).suggest("remove it"))
+}
+
+/// The finding about a class, or about the key that asks for a version of it.
+pub(super) fn absent(
     registry: &Registry,
     kind: PluginKind,
-    key: &str,
-    class: &str,
+    (key, class): (&str, &str),
+    version_key: &str,
+    missing: &Missing,
 ) -> Finding {
+    match missing {
+        Missing::Name => {}
+        Missing::Version { there, .. } => {
+            return Finding::new(version_key, missing.to_string()).suggest(format!(
+                "use {}, or remove it: the newest is taken",
+                there.join(" or ")
+            ));
+        }
+        Missing::Requirement(_) => {
+            return Finding::new(version_key, missing.to_string())
+                .suggest("write a version (1.2.0), a range ([1.0,2.0)) or latest");
+        }
+    }
     let finding = Finding::new(key, format!("there is no plugin named {class:?}"));
+    if let Some(skipped) = registry.skipped(class) {
+        return finding.suggest(skipped);
+    }
     match registry.near(kind, class) {
         Some(near) => finding.suggest(format!("did you mean {near}?")),
         None => finding,
@@ -317,13 +354,6 @@ fn refuse_unsupported(config: &Flat, connector: &Connector, report: &mut Report)
         refuse(
             "transaction.boundary",
             "no connector of this worker ends its transactions itself: set it to poll or interval",
-        );
-    }
-    let versions = config.keys().filter(|key| key.ends_with("plugin.version"));
-    for key in versions.filter(|key| get(config, key).is_some()) {
-        refuse(
-            key,
-            "there is one version of each plugin, the worker's own: remove it",
         );
     }
 }

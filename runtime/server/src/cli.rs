@@ -5,6 +5,8 @@ pub(crate) mod auth;
 pub(crate) mod client;
 pub(crate) mod connectors;
 pub(crate) mod lint;
+pub(crate) mod plugin;
+pub(crate) mod plugin_new;
 pub(crate) mod screen;
 pub(crate) mod status;
 
@@ -129,6 +131,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: AuthAction,
     },
+    /// Install, list, remove and check plugins: .wasm files of this machine. A worker takes them at its next start.
+    Plugin {
+        #[command(subcommand)]
+        action: PluginAction,
+    },
     /// List the plugins of the worker.
     Plugins {
         /// Connectors only.
@@ -194,6 +201,70 @@ pub(crate) enum ConnectorAction {
         only_failed: bool,
         #[command(flatten)]
         remote: Remote,
+    },
+}
+
+/// Which worker's folder of plugins, grants and limits are meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OfWorker {
+    /// The worker's settings file; without it, what a worker without settings uses.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worker: Option<PathBuf>,
+    /// The worker's data folder, in place of longshore.data.dir.
+    #[arg(long, value_name = "FOLDER", env = "LONGSHORE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PluginAction {
+    /// Begin a plugin: a project that builds into a component.
+    New {
+        /// What it is called: lower case letters, digits and hyphens.
+        name: String,
+        /// What it is written in.
+        #[arg(long, value_enum)]
+        lang: plugin_new::Language,
+        /// What it is.
+        #[arg(long, value_enum)]
+        kind: plugin_new::PluginKind,
+        /// The folder that the project's folder is made in.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Check a plugin and copy it to the worker's folder of plugins, beside other versions of it.
+    Install {
+        /// A WASM component.
+        file: PathBuf,
+        /// What the file's SHA-256 must be, in hexadecimal digits.
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        #[command(flatten)]
+        of: OfWorker,
+    },
+    /// The plugins that a worker would take, what they are granted, and the files that it would skip.
+    List {
+        #[command(flatten)]
+        of: OfWorker,
+    },
+    /// Remove an installed plugin.
+    Remove {
+        /// NAME, or NAME@VERSION where several versions are installed.
+        plugin: String,
+        #[command(flatten)]
+        of: OfWorker,
+    },
+    /// Look for what is wrong with a plugin: what it says of itself, its schema, and how it answers bad input.
+    Check {
+        /// A WASM component.
+        file: PathBuf,
+        /// A config that works, as a JSON object; without it one is made up from the schema, and less can be seen.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        of: OfWorker,
     },
 }
 

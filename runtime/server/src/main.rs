@@ -6,6 +6,7 @@ mod exposition;
 mod file_bytes;
 mod logging;
 mod node;
+mod plugins;
 mod rest;
 mod settings;
 mod trust;
@@ -83,6 +84,10 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Connectors { action } => cli::connectors::run(action).await?,
         Command::Status { name, remote } => cli::status::run(name.as_deref(), &remote).await?,
         Command::Auth { action } => cli::auth::run(action)?,
+        Command::Plugin { action } => {
+            let fine = tokio::task::spawn_blocking(|| cli::plugin::run(action)).await??;
+            return Ok(if fine { 0 } else { FAILED });
+        }
         Command::Plugins {
             connectors_only,
             remote,

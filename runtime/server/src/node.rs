@@ -10,8 +10,8 @@ pub(crate) use broker::serve as serve_broker;
 pub(crate) use signal::until_signal;
 
 use crate::{
-    bundle,
     cli::lint,
+    plugins,
     rest::Door,
     settings::{Bootstrap, Located, Section, WorkerSettings},
 };
@@ -29,7 +29,7 @@ const CLIENTS_CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// A worker with everything around it.
 pub(crate) struct Node {
-    settings: WorkerSettings,
+    settings: Arc<WorkerSettings>,
     worker: Worker,
     control: Control,
     broker: Option<Broker>,
@@ -40,7 +40,12 @@ pub(crate) struct Node {
 impl Node {
     /// Starts everything. The REST API answers first; what needs the broker is 503 until the worker has read its topics.
     pub(crate) async fn start(section: Option<&Section>) -> Result<Self> {
-        let settings = read_settings(section)?;
+        let settings = Arc::new(read_settings(section)?);
+        // What is not compiled yet takes its time: meanwhile the rest starts.
+        let plugins = tokio::task::spawn_blocking({
+            let settings = Arc::clone(&settings);
+            move || plugins::of(&settings)
+        });
         let metrics = Metrics::new();
         let door = Door::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
@@ -77,7 +82,13 @@ impl Node {
                 return Err(error);
             }
         };
-        let registry = Arc::new(bundle::registry());
+        let plugins = plugins.await.context("the plugins cannot be loaded")?;
+        if let Some(collector) = &plugins.metrics
+            && let Err(error) = metrics.registry().register(collector())
+        {
+            tracing::warn!(%error, "the metrics of plugins are not shown");
+        }
+        let registry = Arc::clone(&plugins.registry);
         let told = parts::told(&settings, me.worker_id);
         let worker = Worker::start(told, parts.ports, registry, metrics);
         let control = worker.control();

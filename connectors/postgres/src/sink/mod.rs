@@ -70,7 +70,7 @@ impl SinkConnector for PostgresSink {
     fn guarantee(_: &SinkConfig) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "the offsets move in the rows' own transaction, in the table longshore_offsets; every task claims its partitions there",
+            method: "the offsets move in the rows' own transaction, in the table longshore_offsets; every task claims its partitions there".into(),
         }
     }
 

@@ -89,7 +89,10 @@ impl SourceConnector for PostgresSource {
                 "the stored offset is the row's own column. Rows wait for open transactions, so none is lost to a late commit; ids and timestamps must be taken inside the transaction that writes the row. Not waited for: on a primary, a transaction that writes nothing for longshore.late.commits.idle.ms; on a standby, one that has not written yet; foreign and replicated tables, whose transactions are elsewhere",
             ),
         };
-        Guarantee { level, method }
+        Guarantee {
+            level,
+            method: method.into(),
+        }
     }
 
     async fn check(config: &SourceConfig) -> Vec<Finding> {

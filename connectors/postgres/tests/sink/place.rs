@@ -60,6 +60,7 @@ impl Task {
             task: number,
             group: "connect-c".into(),
             exactly_once,
+            stop: longshore_sdk::Stop::never(),
         };
         let sink = erased::sink::<PostgresSink>()
             .open(config, Default::default(), cx)

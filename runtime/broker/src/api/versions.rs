@@ -1,14 +1,17 @@
 //! ApiVersions.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
 
 use crate::dispatch::{APIS, Bad, Call, Reply};
+use crate::node::Peer;
 
 /// Tells the versions; a client newer than the broker gets error 35 in the oldest form, and asks again.
-pub(crate) fn answer(call: &Call) -> Result<Reply, Bad> {
-    let rows = APIS.iter().map(|a| {
+pub(crate) fn answer(peer: &Peer, call: &Call) -> Result<Reply, Bad> {
+    let none = peer.node.config.limits.transactional_ids == 0;
+    let told = APIS.iter().filter(|a| !(none && of_transactions(a.key)));
+    let rows = told.map(|a| {
         ApiVersion::default()
             .with_api_key(a.key as i16)
             .with_min_version(a.min)
@@ -22,4 +25,16 @@ pub(crate) fn answer(call: &Call) -> Result<Reply, Bad> {
         );
     }
     call.answer(&answer)
+}
+
+/// What a producer needs for transactions, or to be told apart from others.
+fn of_transactions(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::InitProducerId
+            | ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::EndTxn
+            | ApiKey::TxnOffsetCommit
+    )
 }

@@ -54,6 +54,8 @@ fn common() -> Vec<Draft> {
             .doc("The connector's name, unique among the workers of a group."),
         key("connector.class", Text, High).in_group("Common", 2, Width::Long, "Connector class").required()
             .doc("The connector: its short name, or the class name of the connector that it stands in for, in full, without its package, or without the word Connector."),
+        key("connector.plugin.version", Text, Middle).in_group("Common", 3, Width::Medium, "Connector version")
+            .doc("The version of the connector that runs, or a range of versions such as [1.0,2.0), of which the newest is taken; without it the newest there is."),
         key("tasks.max", Int, High).in_group("Common", 4, Width::Short, "Tasks max").default("1").at_least(1)
             .doc("How many tasks the connector may use."),
         key("tasks.max.enforce", Boolean, Low).in_group("Common", 5, Width::Short, "Enforce tasks max").default("true")
@@ -68,6 +70,15 @@ fn common() -> Vec<Draft> {
         keys.push(
             key(&format!("{part}.converter"), Class, Low).in_group("Common", order, Width::Short, &label).default(class)
                 .doc("The converter between bytes in topics and data; without one the worker's is used, with the worker's settings."),
+        );
+        let label = format!(
+            "{}{} converter version",
+            part[..1].to_uppercase(),
+            &part[1..]
+        );
+        keys.push(
+            key(&format!("{part}.converter.plugin.version"), Text, Low).in_group("Common", order + 1, Width::Short, &label)
+                .doc("The version of the converter, or a range of versions; converters are part of Longshore, and the one that is there is used."),
         );
     }
     keys.extend([

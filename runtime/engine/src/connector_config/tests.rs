@@ -47,6 +47,7 @@ fn a_converter_has_its_own_keys_or_the_workers_never_both() {
         config.key,
         PluginConfig {
             class: "json".to_owned(),
+            version: None,
             config: flat(&[("schemas.enable", "true")])
         }
     );
@@ -54,6 +55,7 @@ fn a_converter_has_its_own_keys_or_the_workers_never_both() {
         config.value,
         PluginConfig {
             class: "json".to_owned(),
+            version: None,
             config: flat(&[("schemas.enable", "false")])
         }
     );

@@ -23,6 +23,9 @@ pub struct ServerInfo {
 pub struct ServerExtra {
     /// Longshore's own version.
     pub longshore: String,
+    /// Plugins' files that this worker skipped, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken_plugins: Vec<BrokenFile>,
 }
 
 /// `GET /health`.
@@ -244,6 +247,10 @@ pub struct PluginExtra {
     pub name: String,
     /// One sentence.
     pub about: String,
+    /// Whether it is part of the binary, or from which file, and what that is granted.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 pub use crate::registry::PluginKind;
+use crate::registry::{BrokenFile, Origin};

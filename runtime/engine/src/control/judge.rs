@@ -157,6 +157,9 @@ impl Control {
         ));
         let near = self.cx.registry.near(PluginKind::Source, class);
         let error = error.at("connector.class");
+        if let Some(skipped) = self.cx.registry.skipped(class) {
+            return Err(error.suggest(skipped));
+        }
         Err(match near {
             Some(near) => error.suggest(format!("did you mean {near}?")),
             None => error,

@@ -22,12 +22,9 @@ impl Control {
     pub async fn offsets(&self, name: &str) -> ControlResult<ConnectorOffsets> {
         let connector = self.find(name, || format!("Connector {name} not found"))?;
         self.in_time("reading a connector's offsets", async {
-            match self
-                .plugin(&connector.config)
-                .map(crate::registry::Connector::direction)
-            {
-                Some(Direction::Sink) => self.sink_offsets(name, &connector).await,
-                _ => self.source_offsets(name).await,
+            match self.direction(&connector)? {
+                Direction::Sink => self.sink_offsets(name, &connector).await,
+                Direction::Source => self.source_offsets(name).await,
             }
         })
         .await
@@ -192,6 +189,12 @@ impl Control {
             ControlError::of_log("Failed to fence the connector's former tasks", &error)
         })
     }
+    /// Which way a connector moves data. Only its plugin tells, and a sink's offsets are not where a source's are.
+    fn direction(&self, connector: &Connector) -> ControlResult<Direction> {
+        let plugin = self.cx.needed(&connector.config);
+        let plugin = plugin.map_err(|error| ControlError::invalid(error.message()))?;
+        Ok(plugin.direction())
+    }
     /// STOPPED, its tasks gone, and a source.
     fn must_be_changeable(&self, name: &str, connector: &Connector) -> ControlResult<()> {
         if connector.target != TargetState::Stopped {
@@ -205,11 +208,7 @@ impl Control {
             return Err(ControlError::new(ControlErrorKind::Conflict, text)
                 .suggest("try again in a moment"));
         }
-        if self
-            .plugin(&connector.config)
-            .map(crate::registry::Connector::direction)
-            == Some(Direction::Sink)
-        {
+        if self.direction(connector)? == Direction::Sink {
             return Err(ControlError::invalid(format!("Altering the offsets of the sink connector {name} is not supported"))
                 .suggest("use kafka-consumer-groups --reset-offsets on its consumer group while it is STOPPED"));
         }

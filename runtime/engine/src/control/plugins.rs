@@ -3,14 +3,17 @@
 use super::{
     Control, ControlError, ControlResult, Extra, PluginExtra, PluginInfo, PluginKind, Validated,
 };
-use crate::{registry::simple, validate};
+use crate::{
+    registry::{Missing, simple},
+    validate,
+};
 use longshore_sdk::{
     Direction,
     config::{Definition, Flat, info::ConfigKeyInfo},
 };
 
 impl Control {
-    /// What plugins there are; connectors only, or all.
+    /// What plugins there are, in every version; connectors only, or all.
     pub fn plugins(&self, connectors_only: bool) -> Vec<PluginInfo> {
         let plugins = self.cx.registry.plugins().into_iter();
         let wanted = plugins.filter(|(kind, _)| {
@@ -24,6 +27,7 @@ impl Control {
                 x: PluginExtra {
                     name: plugin.name.to_owned(),
                     about: plugin.about.to_owned(),
+                    origin: self.cx.registry.origin(plugin),
                 },
             })
             .collect()
@@ -32,16 +36,26 @@ impl Control {
     pub fn definition(&self, config: &Flat) -> Definition {
         validate::definition(config, &self.cx.registry)
     }
-    /// The settings of a plugin; of a connector the framework's first.
-    pub fn plugin_config(&self, class: &str) -> ControlResult<Vec<ConfigKeyInfo>> {
-        let found = self.cx.registry.definition(class);
-        let Some((kind, definition)) = found else {
-            let near = self.cx.registry.near(PluginKind::Source, class);
-            let error = ControlError::not_found(format!("Unknown plugin {class}."));
-            return Err(match near {
-                Some(near) => error.suggest(format!("did you mean {near}?")),
-                None => error,
-            });
+    /// The settings of a plugin, of the newest of its versions that `version` allows; of a connector the framework's first.
+    pub fn plugin_config(
+        &self,
+        class: &str,
+        version: Option<&str>,
+    ) -> ControlResult<Vec<ConfigKeyInfo>> {
+        let (kind, definition) = match self.cx.registry.definition(class, version) {
+            Ok(found) => found,
+            Err(Missing::Name) => {
+                let near = self.cx.registry.near(PluginKind::Source, class);
+                let error = ControlError::not_found(format!("Unknown plugin {class}."));
+                return Err(match near {
+                    Some(near) => error.suggest(format!("did you mean {near}?")),
+                    None => error,
+                });
+            }
+            Err(missing) => {
+                let text = format!("Plugin {class}: {missing}");
+                return Err(ControlError::invalid(text).at("version"));
+            }
         };
         let definition = match kind {
             PluginKind::Source => validate::framework(Direction::Source).and(definition),

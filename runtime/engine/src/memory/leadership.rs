@@ -2,12 +2,12 @@
 
 use super::MemoryLog;
 use crate::ports::{Leadership, Term, TermEntry, TermLog, Version};
-use longshore_sdk::{Error, Result, erased::Boxed};
+use longshore_sdk::{Error, ErrorKind, Result, erased::Boxed};
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -28,9 +28,14 @@ pub(crate) struct MemoryLeadership {
     offset: MemoryLog,
     terms: Arc<AtomicUsize>,
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    barred: Arc<AtomicBool>,
 }
 
 impl MemoryLeadership {
+    /// Nobody may take it any more, as without the right to on a broker.
+    pub(crate) fn bar(&self) {
+        self.barred.store(true, SeqCst);
+    }
     /// The next puts that are made for requests go wrong like this.
     pub(crate) fn plant(&self, faults: &[Fault]) {
         self.faults.lock().expect("no panic").extend(faults);
@@ -47,6 +52,7 @@ impl MemoryLeadership {
             offset,
             terms: Arc::default(),
             faults: Arc::default(),
+            barred: Arc::default(),
         }
     }
 }
@@ -60,6 +66,10 @@ impl MemoryLeadership {
 
 impl Leadership for MemoryLeadership {
     fn take(&self) -> Boxed<'_, Result<Arc<dyn Term>>> {
+        if self.barred.load(SeqCst) {
+            let error = Error::new(ErrorKind::Auth, "lead", "not allowed here");
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let term = MemoryTerm {
             of: self.clone(),
             number: self.terms.fetch_add(1, SeqCst) + 1,

@@ -4,7 +4,6 @@ use crate::{
     connector_config::ConnectorConfig,
     guarantee::{self, Delivery},
     ports::ProducerSpec,
-    registry::Connector,
     task::TaskId,
     views::config::{
         Connector as Wanted,
@@ -51,12 +50,12 @@ pub(super) async fn round(cx: &Context, name: &str) -> Result<()> {
     }
 }
 
-/// Fences the first `count` ids of a source; false = it has no transactions.
+/// Fences the first `count` ids of a source; false = it has no transactions. Err where its plugin is not here: only that tells whether it has (I4).
 async fn fence_former(cx: &Context, name: &str, wanted: &Wanted, count: u32) -> Result<bool> {
-    let source = |connector: &&Connector| connector.direction() == Direction::Source;
-    let Some(connector) = cx.connector(&wanted.config).filter(source) else {
+    let connector = cx.needed(&wanted.config)?;
+    if connector.direction() == Direction::Sink {
         return Ok(false);
-    };
+    }
     let resolved = cx.resolve(&wanted.config).await?;
     let fenced = async {
         let support = cx.settings.exactly_once_sources;

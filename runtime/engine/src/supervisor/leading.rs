@@ -37,8 +37,10 @@ pub(crate) struct Leading {
     /// The last term was taken by somebody else.
     fenced: AtomicBool,
     /// Why the leadership could not be taken at the last try.
-    hurdle: Mutex<Option<Arc<str>>>,
+    hurdle: Mutex<Option<Hurdle>>,
 }
+
+type Hurdle = (ErrorKind, Arc<str>);
 
 impl Leading {
     pub(crate) fn new(port: Arc<dyn Leadership>) -> Self {
@@ -51,12 +53,19 @@ impl Leading {
     }
     /// Why this worker could not take the leadership when it last tried, for those who wait.
     pub(crate) fn hurdle(&self) -> Option<Arc<str>> {
-        self.hurdle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last_hurdle().map(|(_, text)| text)
     }
-    fn set_hurdle(&self, hurdle: Option<Arc<str>>) {
+    /// The same where time alone does not mend it.
+    pub(crate) fn barred(&self) -> Option<Arc<str>> {
+        let lasts = |kind: &ErrorKind| matches!(kind, ErrorKind::Config | ErrorKind::Auth);
+        let hurdle = self.last_hurdle().filter(|(kind, _)| lasts(kind));
+        hurdle.map(|(_, text)| text)
+    }
+    fn last_hurdle(&self) -> Option<Hurdle> {
+        let hurdle = self.hurdle.lock();
+        hurdle.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn set_hurdle(&self, hurdle: Option<Hurdle>) {
         *self.hurdle.lock().unwrap_or_else(PoisonError::into_inner) = hurdle;
     }
     /// Whether this worker leads: it has fenced its predecessor and read the topics to the end since.
@@ -188,7 +197,8 @@ impl Supervisor {
     /// The leadership was taken, or could not be.
     pub(super) fn taken(&mut self, taken: Result<()>) {
         self.lead.taking = false;
-        let hurdle = taken.as_ref().err().map(|error| error.message().into());
+        let hurdle = taken.as_ref().err();
+        let hurdle = hurdle.map(|error| (error.kind(), error.message().into()));
         self.cx.leading.set_hurdle(hurdle);
         match taken {
             Ok(()) => tracing::info!("leading the group"),

@@ -3,7 +3,8 @@
 use super::fencing;
 use crate::{
     connector_config::ConnectorConfig,
-    registry::{Connector, PluginKind},
+    registry::Connector,
+    validate::stands_in,
     views::config::{Connector as Wanted, TargetState, records},
     worker::Context,
 };
@@ -108,9 +109,15 @@ async fn in_time(tasks: impl Future<Output = Result<Vec<Flat>>>) -> Result<Vec<F
 
 /// The configs of a connector's tasks: its own, each with a share laid over it.
 async fn tasks(cx: &Context, name: &str, config: &Flat) -> Result<Vec<Flat>> {
-    let class = config.get("connector.class").map_or("", String::as_str);
-    let unknown = || cx.registry.unknown(PluginKind::Source, class);
-    let connector = cx.registry.connector(class).ok_or_else(unknown)?;
+    let connector = cx.needed(config)?;
+    if let Some(odd) = stands_in(connector.plugin(), config, "connector.plugin.version") {
+        tracing::warn!(
+            connector = name,
+            key = odd.key,
+            problem = odd.problem,
+            "another version of a plugin is used"
+        );
+    }
     let resolved = cx.resolve(config).await?;
     let shares = shares(cx, name, connector, &resolved.config).await;
     // I8: what could not be read of the config may be quoted.

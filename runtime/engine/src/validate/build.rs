@@ -9,21 +9,24 @@ use longshore_sdk::{
     Error, Result,
     config::{Definition, Finding, Flat, holds_placeholder},
     converter::Part,
+    erased::Define,
 };
 
 /// Builds, and throws away, every transform, predicate and converter of a config whose keys are each in order.
 pub(super) fn check(config: &Flat, registry: &Registry, report: &mut Report) {
     for alias in list(config, "transforms") {
         let prefix = format!("transforms.{alias}.");
-        let plugin =
-            get(config, &format!("{prefix}type")).and_then(|class| registry.transform(class));
+        let plugin = get(config, &format!("{prefix}type")).and_then(|class| {
+            let version = get(config, &format!("{prefix}plugin.version"));
+            registry.transform_at(class, version).ok()
+        });
         if let Some(plugin) = plugin {
-            let own = ["type", "predicate", "negate"];
+            let own = ["type", "predicate", "negate", "plugin.version"];
             one(
                 config,
                 &prefix,
                 &own,
-                plugin.definition,
+                &plugin.definition,
                 |keys| (plugin.build)(keys).map(drop),
                 report,
             );
@@ -37,8 +40,8 @@ pub(super) fn check(config: &Flat, registry: &Registry, report: &mut Report) {
             one(
                 config,
                 &prefix,
-                &["type"],
-                plugin.definition,
+                &["type", "plugin.version"],
+                &plugin.definition,
                 |keys| (plugin.build)(keys).map(drop),
                 report,
             );
@@ -56,8 +59,8 @@ pub(super) fn check(config: &Flat, registry: &Registry, report: &mut Report) {
             one(
                 config,
                 &prefix,
-                &[],
-                plugin.definition,
+                &["plugin.version"],
+                &plugin.definition,
                 |keys| (plugin.build)(keys, part).map(drop),
                 report,
             );
@@ -69,7 +72,7 @@ fn one(
     config: &Flat,
     prefix: &str,
     framework: &[&str],
-    definition: fn() -> Definition,
+    definition: &Define,
     build: impl Fn(&Flat) -> Result<()>,
     report: &mut Report,
 ) {
@@ -83,7 +86,8 @@ fn one(
         return;
     }
     if let Err(error) = build(&keys) {
-        report.wrong(finding(&error, &definition(), framework.first().copied()).below(prefix));
+        let class = framework.first().copied().filter(|key| *key == "type");
+        report.wrong(finding(&error, &definition(), class).below(prefix));
     }
 }
 

@@ -1,9 +1,9 @@
 //! Transforms, predicates and converters of a config.
 
-use super::{Report, unknown_class};
+use super::{Report, absent, stands_in};
 use crate::{
     connector_config::{below, get, list},
-    registry::{PluginKind, Registry},
+    registry::{Missing, PluginKind, Registry, Requirement},
 };
 use longshore_sdk::{
     Plugin,
@@ -83,18 +83,19 @@ fn transform(
         ),
     ];
     keys[2].default = Some("false".to_owned());
-    let type_key = format!("{prefix}type");
+    keys.push(version_key(&prefix, &group));
+    let (type_key, version_key) = (format!("{prefix}type"), keys[3].name.clone());
     let plugin = class(config, &type_key, report).and_then(|class| {
-        let found = registry.transform(class);
-        if found.is_none() {
-            report.wrong(unknown_class(
-                registry,
-                PluginKind::Transformation,
-                &type_key,
-                class,
-            ));
+        let found = registry.transform_at(class, get(config, &version_key));
+        let kind = PluginKind::Transformation;
+        if let Err(missing) = &found {
+            let class = (type_key.as_str(), class);
+            report.wrong(absent(registry, kind, class, &version_key, missing));
         }
-        found.map(|found| (found.plugin, (found.definition)()))
+        let found = found.ok()?;
+        let odd = stands_in(found.plugin, config, &version_key);
+        report.warnings.extend(odd);
+        Some((found.plugin, (found.definition)()))
     });
     if let Some(wanted) = get(config, &format!("{prefix}predicate"))
         && !predicates.contains(&wanted)
@@ -117,7 +118,7 @@ fn transform(
         config,
         &prefix,
         plugin,
-        &["type", "predicate", "negate"],
+        &["type", "predicate", "negate", "plugin.version"],
         report,
     );
     add(report, keys, own.below(&prefix), &group);
@@ -128,25 +129,28 @@ fn predicate(config: &Flat, registry: &Registry, alias: &str, report: &mut Repor
     let group = format!("Predicates: {alias}");
     let type_key = format!("{prefix}type");
     let plugin = class(config, &type_key, report).and_then(|class| {
-        let found = registry.predicate(class);
-        if found.is_none() {
-            report.wrong(unknown_class(
-                registry,
-                PluginKind::Predicate,
-                &type_key,
-                class,
-            ));
+        let version_key = format!("{prefix}plugin.version");
+        let found = registry.predicate(class).ok_or(Missing::Name);
+        let found = found.and_then(|found| {
+            readable(get(config, &version_key))?;
+            Ok(found)
+        });
+        if let Err(missing) = &found {
+            let (kind, class) = (PluginKind::Predicate, (type_key.as_str(), class));
+            report.wrong(absent(registry, kind, class, &version_key, missing));
         }
-        found.map(|found| (found.plugin, (found.definition)()))
+        let found = found.ok()?;
+        let odd = stands_in(found.plugin, config, &version_key);
+        report.warnings.extend(odd);
+        Some((found.plugin, (found.definition)()))
     });
-    let own = own_keys(config, &prefix, plugin, &["type"], report);
-    let keys = vec![framework_key(
-        &prefix,
-        "type",
-        KeyType::Class,
-        &group,
-        "The predicate's class.",
-    )];
+    let framework = ["type", "plugin.version"];
+    let own = own_keys(config, &prefix, plugin, &framework, report);
+    let about = "The predicate's class.";
+    let keys = vec![
+        framework_key(&prefix, "type", KeyType::Class, &group, about),
+        version_key(&prefix, &group),
+    ];
     add(report, keys, own.below(&prefix), &group);
 }
 
@@ -173,24 +177,43 @@ fn converter(
         }
         return open(&prefix);
     };
-    let found = registry.converter(class, headers);
-    let Some(found) = found else {
-        let kind = if headers {
-            PluginKind::HeaderConverter
-        } else {
-            PluginKind::Converter
-        };
-        report.wrong(unknown_class(registry, kind, key, class));
-        return open(&prefix);
+    let version_key = format!("{prefix}plugin.version");
+    let found = registry.converter(class, headers).ok_or(Missing::Name);
+    let found = found.and_then(|found| {
+        readable(get(config, &version_key))?;
+        Ok(found)
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(missing) => {
+            let kind = if headers {
+                PluginKind::HeaderConverter
+            } else {
+                PluginKind::Converter
+            };
+            report.wrong(absent(registry, kind, (key, class), &version_key, &missing));
+            return open(&prefix);
+        }
     };
+    let odd = stands_in(found.plugin, config, &version_key);
+    report.warnings.extend(odd);
     own_keys(
         config,
         &prefix,
         Some((found.plugin, (found.definition)())),
-        &[],
+        &["plugin.version"],
         report,
     )
+    .and(Definition {
+        keys: vec![Key::new("plugin.version")],
+    })
     .below(&prefix)
+}
+
+/// Predicates and converters are all bundled: what is asked for has to be a version, and no more.
+fn readable(version: Option<&str>) -> Result<(), Missing> {
+    let read = Requirement::read(version);
+    read.map(drop).map_err(Missing::Requirement)
 }
 
 /// A plugin's definition, after its keys were checked; if the plugin is not known, anything may stand there.
@@ -246,6 +269,11 @@ fn framework_key(prefix: &str, name: &str, kind: KeyType, group: &str, documenta
     key.group = Some(group.to_owned());
     key.documentation = documentation.to_owned();
     key
+}
+
+fn version_key(prefix: &str, group: &str) -> Key {
+    let about = "The version that is used, or a range of versions such as [1.0,2.0); without it the newest.";
+    framework_key(prefix, "plugin.version", KeyType::String, group, about)
 }
 
 fn add(report: &mut Report, framework: Vec<Key>, mut own: Definition, group: &str) {

@@ -9,6 +9,7 @@ use longshore_sdk::{
         DynSourceConnector, DynTransform, PredicatePlugin, TransformPlugin,
     },
 };
+use std::sync::Arc;
 
 fn tag(
     name: &'static str,
@@ -119,11 +120,11 @@ fn registry() -> Registry {
                 &["org.apache.kafka.connect.transforms.MaskField$Value"],
                 &["replacement.mode"],
             ),
-            definition: || one_key("fields"),
-            build: |keys| match keys.get("fields").map(String::as_str) {
+            definition: Arc::new(|| one_key("fields")),
+            build: Arc::new(|keys| match keys.get("fields").map(String::as_str) {
                 Some("(") => Err(Error::config("transform", "fields: it is no pattern")),
                 _ => Ok(Box::new(Built)),
-            },
+            }),
         }])
         .predicates([PredicatePlugin {
             plugin: tag(
@@ -131,8 +132,8 @@ fn registry() -> Registry {
                 &["org.apache.kafka.connect.transforms.predicates.TopicNameMatches"],
                 &[],
             ),
-            definition: || one_key("pattern"),
-            build: |_| Ok(Box::new(Built)),
+            definition: Arc::new(|| one_key("pattern")),
+            build: Arc::new(|_| Ok(Box::new(Built))),
         }])
         .converters([ConverterPlugin {
             plugin: tag(
@@ -140,15 +141,15 @@ fn registry() -> Registry {
                 &["org.apache.kafka.connect.json.JsonConverter"],
                 &[],
             ),
-            definition: || {
+            definition: Arc::new(|| {
                 let mut definition = one_key("schemas.enable");
                 definition.keys[0].required = false;
                 definition.keys[0].shape = Shape::Bool;
                 definition
-            },
+            }),
             headers: true,
             data: true,
-            build: |_, _: Part| Ok(Box::new(Built)),
+            build: Arc::new(|_, _: Part| Ok(Box::new(Built))),
         }]);
     registry
 }
@@ -157,6 +158,7 @@ fn registry() -> Registry {
 struct Built;
 
 impl DynTransform for Built {
+    fn placed(&mut self, _: &str, _: u32) {}
     fn apply(&mut self, _: Vec<Record>) -> Boxed<'_, Vec<Verdict>> {
         Box::pin(async { Vec::new() })
     }
@@ -455,14 +457,68 @@ fn transforms_and_predicates_are_checked_where_they_stand() {
 }
 
 #[test]
+fn of_what_is_bundled_a_version_that_is_not_there_is_odd_and_what_is_no_version_wrong() {
+    let smt = [
+        ("transforms", "m"),
+        ("transforms.m.type", "MaskField$Value"),
+        ("transforms.m.fields", "a"),
+    ];
+    let predicate = [
+        ("predicates", "p"),
+        ("predicates.p.type", "TopicNameMatches"),
+        ("predicates.p.pattern", "x"),
+    ];
+    for key in [
+        "connector.plugin.version",
+        "transforms.m.plugin.version",
+        "predicates.p.plugin.version",
+        "key.converter.plugin.version",
+    ] {
+        for (value, problem) in [
+            ("4.1.0", "there is no version \"4.1.0\", there is 1"),
+            ("[2,)", "there is no version \"[2,)\", there is 1"),
+            ("[", "it is no version"),
+        ] {
+            let more = [("key.converter", "json"), (key, value)];
+            let (report, _) = checked(
+                &SOURCE,
+                &[&smt[..], &predicate[..], &more[..]].concat(),
+                UnknownKeys::Refuse,
+            );
+            let (told, others) = match value {
+                "[" => (&report.findings, &report.warnings),
+                _ => (&report.warnings, &report.findings),
+            };
+            assert_eq!(told.len(), 1, "{key}={value}: {told:?}");
+            assert_eq!(others.len(), 0, "{key}={value}: {others:?}");
+            assert_eq!(told[0].key, key);
+            assert!(told[0].problem.contains(problem), "{:?}", told[0]);
+        }
+    }
+    for (key, value) in [
+        ("connector.plugin.version", "1.0.0"),
+        ("connector.plugin.version", "[1,2)"),
+        ("connector.plugin.version", "latest"),
+        ("transforms.m.plugin.version", "1"),
+        ("key.converter.plugin.version", "1"),
+    ] {
+        let more = [("key.converter", "json"), (key, value)];
+        let (report, _) = checked(
+            &SOURCE,
+            &[&smt[..], &more[..]].concat(),
+            UnknownKeys::Refuse,
+        );
+        assert_eq!(report.findings, [], "{key}={value}");
+    }
+}
+
+#[test]
 fn what_the_reference_knows_and_we_do_not_do_is_refused_by_name() {
     for (key, value) in [
         ("legacy.mode", "x"),
         ("old.key", "x"),
         ("transaction.boundary", "connector"),
         ("offsets.storage.topic", "own"),
-        ("connector.plugin.version", "1.0"),
-        ("key.converter.plugin.version", "1.0"),
     ] {
         let (report, _) = checked(&SOURCE, &[(key, value)], UnknownKeys::Warn);
         let keys: Vec<&str> = report
@@ -575,12 +631,22 @@ fn infos_have_the_shape_of_the_reference() {
     );
     assert_eq!(value("transforms.m.fields").errors.len(), 1);
     assert_eq!(value("password").value.as_deref(), Some("[hidden]"));
+    let versions = value("connector.plugin.version").recommended_values;
+    assert_eq!(versions, ["1"]);
     assert_eq!(value("errors.tolerance").value.as_deref(), Some("none"));
     let first: Vec<&str> = infos
         .configs
         .iter()
-        .take(3)
+        .take(4)
         .map(|info| info.value.name.as_str())
         .collect();
-    assert_eq!(first, ["name", "connector.class", "tasks.max"]);
+    assert_eq!(
+        first,
+        [
+            "name",
+            "connector.class",
+            "connector.plugin.version",
+            "tasks.max"
+        ]
+    );
 }

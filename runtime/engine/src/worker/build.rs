@@ -2,27 +2,31 @@
 
 use crate::{
     connector_config::{ConnectorConfig, PluginConfig},
-    registry::{PluginKind, Registry},
-    task::{Chain, Step},
+    registry::{Missing, PluginKind},
+    task::{Chain, Step, TaskId},
+    worker::context::Context,
 };
 use longshore_sdk::{Direction, Error, Result, converter::Part, erased::DynConverter};
 
 /// The transforms and converters of one task.
 pub(super) fn chain(
     config: &ConnectorConfig,
-    registry: &Registry,
+    cx: &Context,
     direction: Direction,
+    task: &TaskId,
 ) -> Result<Chain> {
-    let key = converter(registry, &config.key, Part::Key)?;
-    let value = converter(registry, &config.value, Part::Value)?;
-    let header = converter(registry, &config.header, Part::Headers)?;
+    let registry = &cx.registry;
+    let key = converter(cx, &config.key, Part::Key)?;
+    let value = converter(cx, &config.value, Part::Value)?;
+    let header = converter(cx, &config.header, Part::Headers)?;
     let steps = config.transforms.iter();
     let steps = steps
         .map(|transform| {
             let class = &transform.plugin.class;
+            let version = transform.plugin.version.as_deref();
             let plugin = registry
-                .transform(class)
-                .ok_or_else(|| registry.unknown(PluginKind::Transformation, class))?;
+                .transform_at(class, version)
+                .map_err(|missing| cx.lacks(PluginKind::Transformation, class, version, &missing))?;
             let predicate = match &transform.predicate {
                 Some((alias, negate)) => {
                     let declared = config.predicates.get(alias).ok_or_else(|| {
@@ -31,14 +35,16 @@ pub(super) fn chain(
                     })?;
                     let plugin = registry
                         .predicate(&declared.class)
-                        .ok_or_else(|| registry.unknown(PluginKind::Predicate, &declared.class))?;
+                        .ok_or_else(|| cx.lacks(PluginKind::Predicate, &declared.class, None, &Missing::Name))?;
                     Some(((plugin.build)(&declared.config)?, *negate))
                 }
                 None => None,
             };
+            let mut built = (plugin.build)(&transform.plugin.config)?;
+            built.placed(&task.connector, task.task);
             Ok(Step {
                 name: class.clone(),
-                transform: (plugin.build)(&transform.plugin.config)?,
+                transform: built,
                 predicate,
             })
         })
@@ -50,17 +56,14 @@ pub(super) fn chain(
     Ok(chain.named(&config.key.class, &config.value.class, &config.header.class))
 }
 
-fn converter(
-    registry: &Registry,
-    config: &PluginConfig,
-    part: Part,
-) -> Result<Box<dyn DynConverter>> {
+fn converter(cx: &Context, config: &PluginConfig, part: Part) -> Result<Box<dyn DynConverter>> {
     let (kind, headers) = match part {
         Part::Headers => (PluginKind::HeaderConverter, true),
         Part::Key | Part::Value => (PluginKind::Converter, false),
     };
-    let plugin = registry
+    let plugin = cx
+        .registry
         .converter(&config.class, headers)
-        .ok_or_else(|| registry.unknown(kind, &config.class))?;
+        .ok_or_else(|| cx.lacks(kind, &config.class, None, &Missing::Name))?;
     (plugin.build)(&config.config, part)
 }

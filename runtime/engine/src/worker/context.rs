@@ -3,10 +3,11 @@
 use super::{live::Live, lowered::Lowered, settings::WorkerSettings};
 use crate::{
     budget::Budget,
+    connector_config::get,
     metrics::Metrics,
     ports::{KeyedLog, Leadership, Membership, Peers, View, bus::SharedBus},
     providers::{Resolved, scrub},
-    registry::{Connector, Registry},
+    registry::{Connector, Missing, PluginKind, Registry},
     supervisor::{Departures, Leading, Requests, Whereabouts},
     validate,
     views::{
@@ -116,7 +117,39 @@ impl Context {
     }
     /// The connector that a config names by its class, if this worker has it.
     pub(crate) fn connector(&self, config: &Flat) -> Option<&Connector> {
-        self.registry.connector(config.get("connector.class")?)
+        self.registry.connector_of(config).ok()
+    }
+    /// The same where nothing goes on without it.
+    pub(crate) fn needed(&self, config: &Flat) -> Result<&Connector> {
+        self.registry.connector_of(config).map_err(|missing| {
+            let class = config.get("connector.class").map_or("", String::as_str);
+            let wanted = get(config, "connector.plugin.version");
+            self.lacks(PluginKind::Source, class, wanted, &missing)
+        })
+    }
+    /// The error of a plugin that this worker does not have; others of the group may: it names the worker.
+    pub(crate) fn lacks(
+        &self,
+        kind: PluginKind,
+        class: &str,
+        version: Option<&str>,
+        missing: &Missing,
+    ) -> Error {
+        let error = self.registry.unknown(kind, class, missing);
+        let wanted = match (missing, version) {
+            (Missing::Name, Some(version)) => format!(" (version {version} is asked for)"),
+            _ => String::new(),
+        };
+        let text = format!(
+            "worker {}: {}{wanted}; a plugin of a file must be installed on every worker of the group",
+            self.settings.worker_id,
+            error.message()
+        );
+        let mut told = Error::config("open", text);
+        for (name, value) in error.context() {
+            told = told.with(name, value);
+        }
+        told
     }
     /// Reads what only the leader writes to its true end: what is wanted, and who runs it.
     pub(crate) async fn read_to_end(&self) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::{
 use exactly_once::Stakes;
 use idle_producer::IdleProducer;
 use longshore_sdk::{
-    Direction, Error, Result, Share, SinkContext, SourceContext,
+    Direction, Error, Result, Share, SinkContext, SourceContext, Stop,
     config::Flat,
     erased::{Boxed, DynSinkConnector, DynSourceConnector},
 };
@@ -56,6 +56,14 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// The order to stop as the task's plugin gets it.
+    fn order_to_stop(&self) -> Stop {
+        let stop = self.stop.clone();
+        Stop::new(move || {
+            let stop = stop.clone();
+            Box::pin(async move { stop.cancelled().await })
+        })
+    }
     /// Opens and runs the task. After a stop it has one grace period; then it is dropped, which ends it for good (I7 speaks of calls that go on).
     pub(crate) async fn run(self) -> Outcome {
         let (stop, grace) = (self.stop.clone(), self.cx.settings.grace);
@@ -165,16 +173,7 @@ impl Launch {
 
     /// None: the task has moved, or changed, and what it has become is started elsewhere or anew.
     async fn open(&self, resolved: &Flat) -> Result<Option<Opened>> {
-        let class = self
-            .config
-            .get("connector.class")
-            .map_or("", String::as_str);
-        let unknown = || {
-            self.cx
-                .registry
-                .unknown(crate::registry::PluginKind::Source, class)
-        };
-        let connector = self.cx.registry.connector(class).ok_or_else(unknown)?;
+        let connector = self.cx.needed(&self.config)?;
         // The worker's own settings are resolved when it starts.
         let worker = &self.cx.settings.converters;
         let config = ConnectorConfig::read(resolved, worker, connector.direction())?;
@@ -207,7 +206,7 @@ impl Launch {
         owned: Ownership,
     ) -> Result<Option<Opened>> {
         let cx = &self.cx;
-        let chain = build::chain(&config, &cx.registry, Direction::Source)?;
+        let chain = build::chain(&config, cx, Direction::Source, &self.id)?;
         let Some((way, offsets)) = self.first_steps(&config, delivery, owned).await? else {
             return Ok(None);
         };
@@ -220,6 +219,7 @@ impl Launch {
             task: self.id.task,
             offsets,
             replan,
+            stop: self.order_to_stop(),
         };
         let source = source.open(resolved, self.share(), context).await?;
         let (topics, progress) = (self.topics(&config), self.progress());
@@ -263,7 +263,7 @@ impl Launch {
         config: ConnectorConfig,
     ) -> Result<Opened> {
         let cx = &self.cx;
-        let chain = build::chain(&config, &cx.registry, Direction::Sink)?;
+        let chain = build::chain(&config, cx, Direction::Sink, &self.id)?;
         let group = config.group(&self.id.connector);
         let dead_letters = match &config.errors.dead_letter {
             Some(spec) if config.errors.tolerance_all => {
@@ -285,6 +285,7 @@ impl Launch {
             task: self.id.task,
             group: group.as_str().into(),
             exactly_once: config.exactly_once,
+            stop: self.order_to_stop(),
         };
         let mut sink = sink.open(resolved, self.share(), context).await?;
         let mut overrides = config.consumer_overrides.clone();

@@ -35,6 +35,7 @@ struct Bench {
     status: MemoryLog,
     coordination: MemoryLog,
     group: Arc<Alone>,
+    leadership: MemoryLeadership,
     probe: Arc<Probe>,
 }
 
@@ -79,7 +80,7 @@ impl Bench {
             bus: Arc::new(bus.clone()),
             logs,
             membership: group.clone(),
-            leadership: Arc::new(leadership),
+            leadership: Arc::new(leadership.clone()),
             peers: Arc::new(NoPeers),
         };
         // A restarted worker's bus has it already.
@@ -97,6 +98,7 @@ impl Bench {
             status,
             coordination,
             group,
+            leadership,
             probe,
         }
     }

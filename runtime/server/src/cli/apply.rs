@@ -6,7 +6,7 @@ use super::{
     lint, screen,
 };
 use crate::{
-    bundle,
+    plugins,
     settings::{Settings, WorkerSettings},
 };
 use anyhow::{Context, Result, bail};
@@ -18,7 +18,7 @@ use longshore_engine::{
 use longshore_sdk::config::{Flat, info::HIDDEN};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// What becomes of one connector.
 enum Change {
@@ -98,13 +98,13 @@ pub(crate) async fn apply(files: &[PathBuf], remote: &Remote) -> Result<()> {
 
 /// What is promised of connectors, as far as the files tell: a worker section among them counts.
 struct Promises {
-    registry: Registry,
+    registry: Arc<Registry>,
     support: SourceSupport,
 }
 
 impl Promises {
     fn of(&self, config: &Flat) -> Option<Promise> {
-        let connector = self.registry.connector(config.get("connector.class")?)?;
+        let connector = self.registry.connector_of(config).ok()?;
         // What cannot be read without its placeholders is not promised.
         Promise::of(connector, config, self.support).ok()
     }
@@ -119,9 +119,15 @@ async fn changes(files: &[PathBuf], rest: &Rest) -> Result<(Vec<(String, Change)
         }
     };
     let worker = settings.worker.as_ref().map(WorkerSettings::read_offline);
-    let worker = worker.and_then(Result::ok);
+    let mut worker = worker.and_then(Result::ok);
+    if let Some((worker, _)) = &mut worker {
+        worker.leave_to_its_user();
+    }
     let promises = Promises {
-        registry: bundle::registry(),
+        registry: match &worker {
+            Some((worker, _)) => Arc::clone(&plugins::of(worker).registry),
+            None => plugins::bundled(),
+        },
         support: worker.map_or(SourceSupport::Possible, |(worker, _)| {
             worker.source_support()
         }),

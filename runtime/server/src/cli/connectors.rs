@@ -165,8 +165,18 @@ pub(crate) async fn plugins(connectors_only: bool, remote: &Remote) -> Result<()
         .as_array()
         .into_iter()
         .flatten()
-        .map(|row| vec![cell(row, "type"), cell(row, "class"), cell(row, "version")])
+        .map(|row| {
+            let origin = &row["x"]["origin"];
+            let file = origin["file"]["file"].as_str();
+            let origin = file.or(origin.as_str()).unwrap_or("-").to_owned();
+            vec![
+                cell(row, "type"),
+                cell(row, "class"),
+                cell(row, "version"),
+                origin,
+            ]
+        })
         .collect();
-    screen::table(&["TYPE", "CLASS", "VERSION"], &rows);
+    screen::table(&["TYPE", "CLASS", "VERSION", "ORIGIN"], &rows);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::screen;
 use crate::{
-    bundle,
+    plugins,
     settings::{self, Located, Section, Settings, WorkerSettings},
 };
 use longshore_engine::{
@@ -12,7 +12,7 @@ use longshore_engine::{
 };
 use longshore_sdk::config::{Flat, UnknownKeys};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// Checks files. True if nothing is wrong.
 pub(crate) fn run(files: &[PathBuf], json: bool) -> bool {
@@ -50,18 +50,21 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
     let mut overrides = Overrides::default();
     let mut placeholders = Placeholders::none();
     let mut support = SourceSupport::Possible;
+    let mut registry = None;
     match WorkerSettings::read_offline(section) {
-        Ok((worker, notes)) => {
+        Ok((mut worker, notes)) => {
+            worker.leave_to_its_user();
             warnings.extend(notes);
             overrides = worker.overrides();
             placeholders = worker.placeholders.clone();
             converters = worker.converters();
             unknown = worker.unknown_keys();
             support = worker.source_support();
+            registry = Some(Arc::clone(&plugins::of(&worker).registry));
         }
         Err(problems) => errors.extend(problems),
     }
-    let registry = bundle::registry();
+    let registry = registry.unwrap_or_else(plugins::bundled);
     let judge = |config: &Flat| {
         let report = validate::check(config, &registry, &converters, unknown, &overrides, support);
         let mut warnings = report.warnings;

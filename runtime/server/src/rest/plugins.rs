@@ -64,8 +64,14 @@ pub(crate) async fn list(State(door): State<Door>, RawQuery(query): RawQuery) ->
     Ok(ok(&door.control()?.plugins(connectors_only)))
 }
 
-pub(crate) async fn config(State(door): State<Door>, Path(plugin): Path<String>) -> Answer {
-    Ok(ok(&door.control()?.plugin_config(&plugin)?))
+pub(crate) async fn config(
+    State(door): State<Door>,
+    Path(plugin): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let asked = values(query.as_deref(), "version");
+    let version = asked.last().map(AsRef::as_ref);
+    Ok(ok(&door.control()?.plugin_config(&plugin, version)?))
 }
 
 pub(crate) async fn validate(

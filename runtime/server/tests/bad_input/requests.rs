@@ -281,9 +281,9 @@ async fn plugins_and_clients_of_a_config_are_checked_too() {
                 "there is no predicate p",
             ),
             (
-                sink(json!({ "connector.plugin.version": "1.2.3" })),
+                sink(json!({ "connector.plugin.version": "[" })),
                 "connector.plugin.version",
-                "not supported",
+                "it is no version",
             ),
             (
                 sink(json!({ "consumer.override.max.poll.recods": 5 })),

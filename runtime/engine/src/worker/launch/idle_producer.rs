@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 /// How long a client is kept with nothing to do. A source that finds something every half minute does not open one for each batch, which costs a connection
 /// and, with a transactional id, some hundred milliseconds more; hundreds of sources that find nothing hold none.
 const IDLE: Duration = Duration::from_secs(60);
+/// The same for a client that was opened with its task and has had nothing to do since: when many quiet sources start, few hold one at once.
+const UNUSED: Duration = Duration::from_secs(3);
 
-/// Opens its client at the first call that needs it, and gives it up after [`IDLE`] of rest. Nothing else is shared or retried: after an error it is as dead
+/// Opens its client at the first call that needs it, and gives it up after [`IDLE`] of rest ([`UNUSED`] where it was never needed). Nothing else is shared or retried: after an error it is as dead
 /// as its client (I4).
 pub(super) struct IdleProducer {
     bus: SharedBus,
@@ -24,6 +26,8 @@ pub(super) struct IdleProducer {
     client: Option<Box<dyn Producer>>,
     /// Since when it is told to rest.
     resting: Option<Instant>,
+    /// Something was asked of it.
+    used: bool,
     dead: bool,
 }
 
@@ -37,6 +41,7 @@ impl IdleProducer {
             reclaim: None,
             client: None,
             resting: None,
+            used: false,
             dead: false,
         }
     }
@@ -52,6 +57,7 @@ impl IdleProducer {
     /// The client, opened now if it is not there.
     async fn client(&mut self) -> Result<&mut Box<dyn Producer>> {
         self.resting = None;
+        self.used = true;
         let client = match self.client.take() {
             Some(client) => client,
             None => self.opened().await?,
@@ -138,7 +144,8 @@ impl Producer for IdleProducer {
             return None;
         }
         let now = Instant::now();
-        let until = *self.resting.get_or_insert(now) + IDLE;
+        let rest = if self.used { IDLE } else { UNUSED };
+        let until = *self.resting.get_or_insert(now) + rest;
         if now < until {
             return Some(until);
         }

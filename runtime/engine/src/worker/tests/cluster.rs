@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    control::ControlErrorKind,
     guarantee::SourceSupport,
     memory::{InGroup, MemoryGroup, MemoryPeers},
     ports::Membership,
@@ -89,7 +90,12 @@ impl Cluster {
             exactly_once_sources: self.exactly_once,
             ..settings()
         };
-        let registry = fake::registry(&self.probe);
+        // One that is called bare has no plugins of files.
+        let registry = if worker_id.starts_with("bare") {
+            fake::registry(&self.probe)
+        } else {
+            fake::registry_with_files(&self.probe)
+        };
         let worker = Worker::start(settings, ports, registry, Metrics::new());
         let me = worker.control().me();
         self.peers.join(&me, worker.control());
@@ -190,6 +196,82 @@ impl Cluster {
         let opens = (0..tasks).map(|task| self.probe.opens(&format!("{name}-{task}")));
         opens.collect()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_on_a_worker_without_its_plugin_names_worker_plugin_and_version() {
+    let mut cluster = Cluster::of(1).await;
+    cluster.start("bare:2").await;
+    let config = [
+        ("connector.class", "filed-source"),
+        ("connector.plugin.version", "[2.0,2.1)"),
+        TOPIC,
+        ("tasks.max", "2"),
+    ];
+    cluster.create("s", &config).await;
+    let seen = || cluster.seen_by("w:1", "s");
+    let placed = || {
+        let seen = seen();
+        seen.contains("RUNNING@w:1") && seen.contains("FAILED@bare:2")
+    };
+    eventually("a task on each", placed, seen).await;
+    let status = cluster.worker("w:1").status("s").expect("it is there");
+    let of = |worker: &str| {
+        let task = status.tasks.iter().find(|task| task.worker_id == worker);
+        task.expect("one task each").clone()
+    };
+    assert_eq!(of("w:1").version.as_deref(), Some("2.0.0"));
+    let failed = of("bare:2");
+    let trace = failed.trace.expect("it says why");
+    assert!(
+        trace.contains("worker bare:2: there is no plugin named \"filed-source\"")
+            && trace.contains("version [2.0,2.1)"),
+        "{trace}"
+    );
+    assert_eq!(failed.version, None);
+    cluster.stop_all().await;
+}
+
+/// I4: whether it has transactions, and where its offsets are, only the plugin tells.
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_the_plugin_leaves_offsets_alone_and_names_it() {
+    let mut cluster = Cluster::with(1, SourceSupport::Enabled).await;
+    let config = [
+        ("connector.class", "filed-source"),
+        ("guarantee", "exactly"),
+        TOPIC,
+    ];
+    cluster.create("s", &config).await;
+    cluster.shares("s", &[("w:1", 1)]).await;
+    let first = cluster.worker("w:1");
+    let stopped = first.set_target("s", TargetState::Stopped).await;
+    stopped.expect("stopped");
+    let gone = || cluster.probe.open_now().is_empty();
+    eventually("its task is gone", gone, String::new).await;
+    cluster.start("bare:2").await;
+    cluster.kill("w:1").await;
+    cluster.led().await;
+    let bare = cluster.worker("bare:2");
+    let (read, reset) = (bare.offsets("s").await, bare.reset_offsets("s").await);
+    for error in [read.expect_err("unread"), reset.expect_err("not reset")] {
+        assert_eq!(error.kind, ControlErrorKind::Invalid, "{error}");
+        let text = "there is no plugin named \"filed-source\"";
+        assert!(error.message.contains(text), "{error}");
+    }
+    cluster.stop_all().await;
+}
+
+/// Kafka Connect shows its own version as the key's default, and forms store what they are shown.
+#[tokio::test(start_paused = true)]
+async fn a_bundled_connector_runs_whatever_version_of_it_a_config_names() {
+    let cluster = Cluster::of(1).await;
+    let config = [SOURCE, TOPIC, ("connector.plugin.version", "4.1.0")];
+    cluster.create("s", &config).await;
+    cluster.shares("s", &[("w:1", 1)]).await;
+    let status = cluster.worker("w:1").status("s").expect("it is there");
+    assert_ne!(status.tasks[0].version.as_deref(), Some("4.1.0"));
+    assert!(status.tasks[0].version.is_some());
+    cluster.stop_all().await;
 }
 
 #[tokio::test(start_paused = true)]

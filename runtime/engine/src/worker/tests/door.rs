@@ -3,6 +3,7 @@ use crate::control::{
     ConnectorOffset, ConnectorOffsets, ConnectorType, ControlErrorKind, ControlResult,
     HealthStatus, PluginKind,
 };
+use crate::ports::Member;
 use serde_json::{Value, json};
 
 const SOURCE: [(&str, &str); 2] = [("connector.class", "FakeSource"), ("topic", "t")];
@@ -348,10 +349,10 @@ async fn plugins_and_validation() {
     let json = serde_json::to_string(&control.plugins(true)[0]).expect("JSON");
     assert_eq!(
         json,
-        r#"{"class":"test.FakeSourceConnector","type":"source","version":"1.2.3","x":{"name":"fake-source","about":"A fake."}}"#
+        r#"{"class":"test.FakeSourceConnector","type":"source","version":"1.2.3","x":{"name":"fake-source","about":"A fake.","origin":"bundled"}}"#
     );
     let keys: Vec<String> = control
-        .plugin_config("FakeSource")
+        .plugin_config("FakeSource", None)
         .expect("known")
         .into_iter()
         .map(|key| key.name)
@@ -361,7 +362,7 @@ async fn plugins_and_validation() {
         "{keys:?}"
     );
     assert_eq!(
-        refusal(control.plugin_config("Nope")),
+        refusal(control.plugin_config("Nope", None)),
         (
             ControlErrorKind::NotFound,
             "Unknown plugin Nope.".to_owned()
@@ -409,6 +410,32 @@ async fn plugins_and_validation() {
     bench
         .group
         .change(|view| view.members = vec![view.me.clone()]);
+    bench.worker.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_a_worker_from_leading_is_its_trouble_only_as_long_as_it_is_to_lead() {
+    let bench = Bench::new().await;
+    let leads = |who: &str| {
+        bench.group.change(|view| {
+            let worker_id = who.to_owned();
+            let me = view.me.clone();
+            view.leader = Some(Member { worker_id, ..me });
+            view.generation += 1;
+        });
+    };
+    let health = || bench.control.health();
+    let is_ill = || health().status == HealthStatus::Unhealthy;
+    let said = || health().message;
+    bench.leadership.bar();
+    leads("w:2");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(health().status, HealthStatus::Healthy, "{}", said());
+    leads("w:1");
+    eventually("it is barred", is_ill, said).await;
+    assert!(said().contains("not allowed here"), "{}", said());
+    leads("w:2");
+    assert_eq!(health().status, HealthStatus::Healthy, "{}", said());
     bench.worker.shutdown().await;
 }
 

@@ -1,6 +1,6 @@
 //! Connectors that do as their configs tell them.
 
-use crate::registry::Registry;
+use crate::registry::{Connector, Installed, PluginFile, Registry};
 use bytes::Bytes;
 use longshore_sdk::{
     Datum, Error, Guarantee, Level, Offset, Offsets, Partition, Plugin, Record, Refused, Result,
@@ -143,22 +143,43 @@ impl Drop for Open {
     }
 }
 
+/// The same, and two versions of a source that came in files.
+pub(super) fn registry_with_files(probe: &Arc<Probe>) -> Arc<Registry> {
+    let mut registry = filled(probe);
+    for version in ["2.0.0", "2.1.0"] {
+        let plugin = Plugin {
+            version,
+            ..tag("filed-source", &[])
+        };
+        let source = FakeSource(Arc::clone(probe), plugin);
+        let source = Installed::Connector(Connector::Source(Arc::new(source)));
+        let installed = registry.install(source, PluginFile::default());
+        installed.expect("another version");
+    }
+    Arc::new(registry)
+}
+
 pub(super) fn registry(probe: &Arc<Probe>) -> Arc<Registry> {
+    Arc::new(filled(probe))
+}
+
+fn filled(probe: &Arc<Probe>) -> Registry {
     let mut registry = Registry::default();
+    let plugin = tag("fake-source", &["test.FakeSourceConnector"]);
     registry
-        .source(Box::new(FakeSource(Arc::clone(probe))))
+        .source(Box::new(FakeSource(Arc::clone(probe), plugin)))
         .sink(Box::new(FakeSink(Arc::clone(probe))))
         .converters([ConverterPlugin {
             plugin: tag(
                 "raw",
                 &["org.apache.kafka.connect.converters.ByteArrayConverter"],
             ),
-            definition: Definition::default,
+            definition: Arc::new(Definition::default),
             headers: true,
             data: true,
-            build: |_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>),
+            build: Arc::new(|_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>)),
         }]);
-    Arc::new(registry)
+    registry
 }
 
 fn tag(name: &'static str, aliases: &'static [&'static str]) -> Plugin {
@@ -228,11 +249,11 @@ fn fail(config: &Flat, at: &str) -> Result<()> {
     }
 }
 
-struct FakeSource(Arc<Probe>);
+struct FakeSource(Arc<Probe>, Plugin);
 
 impl DynSourceConnector for FakeSource {
     fn plugin(&self) -> Plugin {
-        tag("fake-source", &["test.FakeSourceConnector"])
+        self.1
     }
     fn definition(&self) -> Definition {
         definition("topic")
@@ -243,7 +264,10 @@ impl DynSourceConnector for FakeSource {
             _ => Level::AtLeastOnce,
         };
         let method = "a fake";
-        Ok(Guarantee { level, method })
+        Ok(Guarantee {
+            level,
+            method: method.into(),
+        })
     }
     fn check<'a>(&'a self, config: &'a Flat) -> Boxed<'a, Vec<Finding>> {
         let bad = config
@@ -391,7 +415,7 @@ impl DynSinkConnector for FakeSink {
     fn guarantee(&self, _: &Flat) -> Result<Guarantee> {
         Ok(Guarantee {
             level: Level::AtLeastOnce,
-            method: "a fake",
+            method: "a fake".into(),
         })
     }
     fn check<'a>(&'a self, _: &'a Flat) -> Boxed<'a, Vec<Finding>> {

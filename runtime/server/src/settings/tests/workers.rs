@@ -145,10 +145,7 @@ fn properties_files_keep_connects_defaults() {
     assert_eq!(worker.unknown_keys(), UnknownKeys::Warn);
     assert_eq!(
         texts(notes),
-        [
-            "w.properties:3:1: plugin.path: has no effect: plugins are built in",
-            "w.properties:4:1: mistyped.key: unknown key",
-        ]
+        ["w.properties:4:1: mistyped.key: unknown key",]
     );
 }
 
@@ -300,14 +297,48 @@ fn keys_of_another_method_are_noted() {
 }
 
 #[test]
+#[cfg(feature = "wasm")]
+fn what_plugins_may_use_is_read_and_checked() {
+    let text = "worker:\n  plugin.path: [/a, /b/c.wasm]\n  longshore.data.dir: /data\n  longshore.wasm:\n    call.timeout.ms: 500\n    memory.max.bytes: 1048576\n    grants.pii: {net: \"api.example.com:443\", secrets: reveal}\n";
+    let (worker, notes) = WorkerSettings::read(&section(text)).expect("good");
+    assert_eq!(texts(notes), Vec::<String>::new());
+    assert_eq!(worker.plugins().path, ["/a", "/b/c.wasm"]);
+    assert_eq!(
+        worker.installed_plugins(),
+        std::path::Path::new("/data/plugins")
+    );
+    let host = worker.wasm();
+    assert_eq!(host.cache, Some("/data/wasm-cache".into()));
+    assert_eq!(host.limits.call_timeout, Duration::from_millis(500));
+    assert_eq!(host.limits.memory, 1 << 20);
+    let granted = worker.plugins().ceilings().of("pii").describe();
+    assert_eq!(granted["net"], "api.example.com:443");
+    assert_eq!(granted["secrets"], "reveal");
+    for (text, expected) in [
+        ("longshore.wasm.call.timeout.ms: 1", "out of range"),
+        (
+            "longshore.wasm.grants.pii.nett: x",
+            "did you mean longshore.wasm.grants.pii.net?",
+        ),
+        ("longshore.wasm.grants.pii.cpu: 7", "no share of a core"),
+        ("longshore.wasm.grant.pii.net: x", "unknown key"),
+    ] {
+        let wrong = WorkerSettings::read(&section(&format!("worker:\n  {text}\n")));
+        let problems = texts(wrong.expect_err(text));
+        assert!(problems[0].contains(expected), "{text}: {problems:?}");
+    }
+}
+
+#[test]
 fn keys_without_effect_are_noted() {
-    let section = section("worker:\n  plugin.path: /p\n  inter.worker: {key.size: 1}\n");
+    let section =
+        section("worker:\n  plugin.discovery: only_scan\n  inter.worker: {key.size: 1}\n");
     let (_, notes) = WorkerSettings::read(&section).expect("accepted");
     assert_eq!(
         texts(notes),
         [
             "f.yaml:3:18: inter.worker.key.size: has no effect: calls between workers are signed with keys of 32 bytes",
-            "f.yaml:2:3: plugin.path: has no effect: plugins are built in",
+            "f.yaml:2:3: plugin.discovery: has no effect: plugins say themselves what they are",
         ]
     );
 }

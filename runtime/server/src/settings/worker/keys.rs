@@ -1,6 +1,9 @@
 //! Every worker key that is read into a field.
 
-use super::rest_keys::{HttpsKeys, RestKeys};
+use super::{
+    plugin_keys::PluginKeys,
+    rest_keys::{HttpsKeys, RestKeys},
+};
 use crate::settings::{file::Syntax, listener::Listener};
 use longshore_engine::providers::Placeholders;
 use longshore_sdk::config::{Flat, UnknownKeys};
@@ -200,6 +203,10 @@ pub(crate) struct WorkerSettings {
     #[serde(skip)]
     #[schemars(skip)]
     pub(super) rest: Option<RestKeys>,
+    /// Plugins that come in files.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) plugins: PluginKeys,
     /// The TLS of https listeners, where there are any.
     #[serde(skip)]
     #[schemars(skip)]

@@ -4,12 +4,14 @@ mod effect;
 mod keys;
 mod memory;
 mod other_keys;
+mod plugin_keys;
 mod providers;
 mod resolved;
 mod rest_keys;
 
 pub(crate) use effect::{Bootstrap, Store};
 pub(crate) use keys::{ExactlyOnceSupport, OverridePolicy, RestartPolicy, WorkerSettings};
+pub(crate) use plugin_keys::PluginKeys;
 pub(crate) use rest_keys::{AuthMethod, ClientAuth, HttpsKeys, RestKeys, TokenAlgorithm};
 
 use super::{file::Section, listener::Listener, place::Located};
@@ -57,19 +59,23 @@ impl WorkerSettings {
     pub(crate) fn definition() -> Definition {
         let own = Definition::of::<Self>();
         own.and(rest_keys::definition())
+            .and(plugin_keys::definition())
             .and(other_keys::definition())
     }
 
-    /// Both structs of the keys; every finding of either.
+    /// All structs of the keys; every finding of each.
     fn typed(config: &Flat) -> Result<Self, Vec<Finding>> {
-        match (read::<Self>(config), read::<RestKeys>(config)) {
-            (Ok(mut settings), Ok(rest)) => {
+        let (settings, rest) = (read::<Self>(config), read::<RestKeys>(config));
+        match (settings, rest, read::<PluginKeys>(config)) {
+            (Ok(mut settings), Ok(rest), Ok(plugins)) => {
                 settings.rest = Some(rest);
+                settings.plugins = plugins;
                 Ok(settings)
             }
-            (settings, rest) => {
+            (settings, rest, plugins) => {
                 let mut found = settings.err().unwrap_or_default();
                 found.extend(rest.err().unwrap_or_default());
+                found.extend(plugins.err().unwrap_or_default());
                 Err(found)
             }
         }
@@ -121,6 +127,7 @@ impl WorkerSettings {
     /// What the types cannot say.
     fn check(&mut self, config: &Flat) -> Vec<Finding> {
         let mut findings = self.check_rest(config);
+        findings.extend(self.plugins.findings());
         let several = self.bootstrap_servers.len() > 1;
         for server in &self.bootstrap_servers {
             if server.eq_ignore_ascii_case("embedded") {

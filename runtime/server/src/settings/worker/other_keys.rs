@@ -61,7 +61,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "internal.value.converter",
         "internal topics have one format",
     ),
-    ("longshore.wasm.grants.", "this build runs no WASM plugins"),
     ("metric.reporters", "metrics are at /metrics"),
     ("metrics.", "metrics are at /metrics"),
     (
@@ -72,8 +71,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "offset.storage.file.filename",
         "it is a key of standalone workers; offsets are kept in the topic of offset.storage.topic, longshore-offsets unless given",
     ),
-    ("plugin.discovery", "plugins are built in"),
-    ("plugin.path", "plugins are built in"),
+    ("plugin.discovery", "plugins say themselves what they are"),
     (
         "rebalance.timeout.ms",
         "a change moves only the tasks that must move",

@@ -87,6 +87,24 @@ async fn a_client_is_there_from_the_first_record_until_it_has_rested() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_was_never_needed_rests_a_short_while() {
+    let spec = ProducerSpec::default();
+    let mut bench = Bench::new();
+    let client = bench.producer.bus.producer(spec).await.expect("opened");
+    // As a task with a transactional id has it from its start; what it may be opened again by is not looked at here.
+    bench.producer.client = Some(client);
+    let since = Instant::now();
+    assert_eq!(bench.rest().await, 1);
+    assert_eq!(since.elapsed(), UNUSED);
+    assert_eq!(bench.clients(), (0, 1));
+    bench.send().await.expect("sent");
+    let since = Instant::now();
+    bench.rest().await;
+    assert_eq!(since.elapsed(), IDLE);
+    assert_eq!(bench.clients(), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_flight_keeps_the_client_however_long_it_takes() {
     let mut bench = Bench::new();
     bench.send().await.expect("sent");
