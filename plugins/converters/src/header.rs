@@ -11,6 +11,7 @@ use longshore_sdk::{
     json::{DEPTH_MAX, parse},
     literal::guess,
 };
+use std::sync::Arc;
 
 pub(crate) fn plugin() -> ConverterPlugin {
     ConverterPlugin {
@@ -20,10 +21,10 @@ pub(crate) fn plugin() -> ConverterPlugin {
             "Headers as text, whose type is guessed when they are read.",
             &[],
         ),
-        definition: Definition::of::<NoConfig>,
+        definition: Arc::new(Definition::of::<NoConfig>),
         headers: true,
         data: false,
-        build,
+        build: Arc::new(build),
     }
 }
 

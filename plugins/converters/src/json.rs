@@ -56,10 +56,10 @@ pub(crate) fn plugin() -> ConverterPlugin {
             "JSON text, plain or wrapped with its schema.",
             &["schema.content"],
         ),
-        definition: Definition::of::<Config>,
+        definition: Arc::new(Definition::of::<Config>),
         headers: true,
         data: true,
-        build,
+        build: Arc::new(build),
     }
 }
 

@@ -33,10 +33,10 @@ pub(crate) fn plugins() -> Vec<ConverterPlugin> {
                     $about,
                     &[],
                 ),
-                definition: Definition::of::<NoConfig>,
+                definition: Arc::new(Definition::of::<NoConfig>),
                 headers: true,
                 data: true,
-                build: |flat, _| build(flat, $form),
+                build: Arc::new(|flat, _| build(flat, $form)),
             }
         };
     }

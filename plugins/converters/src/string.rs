@@ -14,6 +14,7 @@ use longshore_sdk::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Settings of StringConverter.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,10 +36,10 @@ pub(crate) fn plugin() -> ConverterPlugin {
             "Text; other data as its printed form.",
             &[],
         ),
-        definition: Definition::of::<Config>,
+        definition: Arc::new(Definition::of::<Config>),
         headers: true,
         data: true,
-        build,
+        build: Arc::new(build),
     }
 }
 

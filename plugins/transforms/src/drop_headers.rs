@@ -12,6 +12,7 @@ use longshore_sdk::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Settings of DropHeaders.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,8 +29,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Leaves headers out.",
             &[],
         ),
-        definition: Definition::of::<Config>,
-        build,
+        definition: Arc::new(Definition::of::<Config>),
+        build: Arc::new(build),
     }
 }
 

@@ -6,6 +6,7 @@ use longshore_sdk::{
     config::{Definition, Flat},
     erased::{DynTransform, TransformPlugin},
 };
+use std::sync::Arc;
 
 pub(crate) fn plugin() -> TransformPlugin {
     TransformPlugin {
@@ -15,8 +16,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Drops every record that it is given: meant to stand behind a predicate.",
             &[],
         ),
-        definition: Definition::of::<NoConfig>,
-        build,
+        definition: Arc::new(Definition::of::<NoConfig>),
+        build: Arc::new(build),
     }
 }
 

@@ -13,6 +13,7 @@ use longshore_sdk::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Settings of InsertHeader.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,8 +33,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Adds a header with a fixed value.",
             &[],
         ),
-        definition: Definition::of::<Config>,
-        build,
+        definition: Arc::new(Definition::of::<Config>),
+        build: Arc::new(build),
     }
 }
 

@@ -9,6 +9,7 @@ use longshore_sdk::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// Every built-in predicate.
 pub fn predicates() -> Vec<PredicatePlugin> {
@@ -20,8 +21,8 @@ pub fn predicates() -> Vec<PredicatePlugin> {
                 "Matches records that have a header of a name.",
                 &[],
             ),
-            definition: Definition::of::<HasHeaderKey>,
-            build: has_header_key,
+            definition: Arc::new(Definition::of::<HasHeaderKey>),
+            build: Arc::new(has_header_key),
         },
         PredicatePlugin {
             plugin: tag(
@@ -30,8 +31,8 @@ pub fn predicates() -> Vec<PredicatePlugin> {
                 "Matches records whose value is null.",
                 &[],
             ),
-            definition: Definition::of::<NoConfig>,
-            build: record_is_tombstone,
+            definition: Arc::new(Definition::of::<NoConfig>),
+            build: Arc::new(record_is_tombstone),
         },
         PredicatePlugin {
             plugin: tag(
@@ -40,8 +41,8 @@ pub fn predicates() -> Vec<PredicatePlugin> {
                 "Matches records whose whole topic name matches a Java regular expression.",
                 &[],
             ),
-            definition: Definition::of::<TopicConfig>,
-            build: topic_name_matches,
+            definition: Arc::new(Definition::of::<TopicConfig>),
+            build: Arc::new(topic_name_matches),
         },
     ]
 }

@@ -14,6 +14,7 @@ use longshore_sdk::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How many topics' new names are remembered.
 const KNOWN_MAX: usize = 1024;
@@ -35,8 +36,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Changes the topic by a regular expression.",
             &[],
         ),
-        definition: Definition::of::<Config>,
-        build,
+        definition: Arc::new(Definition::of::<Config>),
+        build: Arc::new(build),
     }
 }
 

@@ -87,9 +87,9 @@ pub(crate) fn as_struct(datum: &Datum) -> Option<(&[Value], &Arc<Schema>)> {
 
 /// What StringConverter and ByteArrayConverter say of their data, which comes undecoded.
 static TEXT: LazyLock<Arc<Schema>> =
-    LazyLock::new(|| Arc::new(Schema::new(Kind::String).optional()));
+    LazyLock::new(|| std::sync::Arc::new(Schema::new(Kind::String).optional()));
 static BYTES: LazyLock<Arc<Schema>> =
-    LazyLock::new(|| Arc::new(Schema::new(Kind::Bytes).optional()));
+    LazyLock::new(|| std::sync::Arc::new(Schema::new(Kind::Bytes).optional()));
 
 /// Takes data out of a record, decoded whatever its form, with its schema; null is left in its place.
 pub(crate) fn opened(datum: &mut Datum) -> Result<(Value, Option<Arc<Schema>>)> {
@@ -121,8 +121,10 @@ macro_rules! both_sides {
                         $about,
                         $unsupported,
                     ),
-                    definition: longshore_sdk::config::Definition::of::<$config>,
-                    build: |flat| $build(flat, $crate::side::Side::Key),
+                    definition: std::sync::Arc::new(
+                        longshore_sdk::config::Definition::of::<$config>,
+                    ),
+                    build: std::sync::Arc::new(|flat| $build(flat, $crate::side::Side::Key)),
                 },
                 longshore_sdk::erased::TransformPlugin {
                     plugin: $crate::tag(
@@ -135,8 +137,10 @@ macro_rules! both_sides {
                         $about,
                         $unsupported,
                     ),
-                    definition: longshore_sdk::config::Definition::of::<$config>,
-                    build: |flat| $build(flat, $crate::side::Side::Value),
+                    definition: std::sync::Arc::new(
+                        longshore_sdk::config::Definition::of::<$config>,
+                    ),
+                    build: std::sync::Arc::new(|flat| $build(flat, $crate::side::Side::Value)),
                 },
             ]
         }

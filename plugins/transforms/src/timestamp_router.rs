@@ -13,6 +13,7 @@ use longshore_sdk::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Settings of TimestampRouter.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -40,8 +41,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Makes the topic of the topic and the record's timestamp.",
             &[],
         ),
-        definition: Definition::of::<Config>,
-        build,
+        definition: Arc::new(Definition::of::<Config>),
+        build: Arc::new(build),
     }
 }
 

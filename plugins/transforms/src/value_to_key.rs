@@ -36,8 +36,8 @@ pub(crate) fn plugin() -> TransformPlugin {
             "Makes the key of fields of the value.",
             &[],
         ),
-        definition: Definition::of::<Config>,
-        build,
+        definition: Arc::new(Definition::of::<Config>),
+        build: Arc::new(build),
     }
 }
 

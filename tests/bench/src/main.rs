@@ -10,6 +10,7 @@ mod exactly_once;
 mod failover;
 mod footprint;
 mod meter;
+mod plugins;
 mod report;
 mod system;
 mod tables;
@@ -29,8 +30,8 @@ use transfer::Stage;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Cli {
-    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), W5 (Kafka to Postgres), W5s (Postgres to Kafka), W9 (what exactly-once costs), W11 (idle
-    /// connectors), start, idle, failover (a cluster of three workers).
+    /// W1 (Kafka to Kafka), W2 (Kafka to file), W2b (file to Kafka), W5 (Kafka to Postgres), W5s (Postgres to Kafka), W9 (what exactly-once costs), W10 (WASM
+    /// plugins), W11 (idle connectors), start, idle, failover (a cluster of three workers).
     #[arg(required = true)]
     workloads: Vec<String>,
     /// Longshore alone.
@@ -49,8 +50,8 @@ struct Cli {
     failover: failover::Options,
 }
 
-const WORKLOADS: [&str; 10] = [
-    "W1", "W2", "W2b", "W5", "W5s", "W9", "W11", "start", "idle", "failover",
+const WORKLOADS: [&str; 11] = [
+    "W1", "W2", "W2b", "W5", "W5s", "W9", "W10", "W11", "start", "idle", "failover",
 ];
 
 fn main() -> Result<()> {
@@ -63,9 +64,17 @@ fn main() -> Result<()> {
     let asked = |name: &str| cli.workloads.iter().any(|workload| workload == name);
     if asked("failover") {
         failover::run(&cli.failover)?;
-        if cli.workloads.iter().all(|workload| workload == "failover") {
-            return Ok(());
-        }
+    }
+    if asked("W10") {
+        plugins::run(cli.rounds)?;
+    }
+    let alone = ["failover", "W10"];
+    if cli
+        .workloads
+        .iter()
+        .all(|workload| alone.contains(&workload.as_str()))
+    {
+        return Ok(());
     }
     // The broker's cleaners, quick in tests, would disturb a measurement.
     let quiet = [

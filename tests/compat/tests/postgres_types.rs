@@ -326,6 +326,7 @@ impl Trip {
             task: 0,
             group: "connect-sink".into(),
             exactly_once: false,
+            stop: longshore_sdk::Stop::never(),
         };
         let mut task = sink::<PostgresSink>()
             .open(&config, Default::default(), cx)

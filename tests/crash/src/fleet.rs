@@ -70,6 +70,18 @@ impl Fleet {
         Ok(())
     }
 
+    /// One more worker of the group, with keys that override the group's; waits until it is healthy. Its number.
+    pub fn join(&mut self, more: &[(&str, &str)]) -> Result<usize> {
+        let number = self.home.add_worker(more)?;
+        self.workers.push(None);
+        self.raise(number, None)?;
+        self.worker(number)?.ready()?;
+        self.until("the new worker to be healthy", |fleet| {
+            Ok(fleet.healthy(number))
+        })?;
+        Ok(number)
+    }
+
     /// A worker that runs or is frozen. Errors: it does not run.
     pub fn worker(&mut self, number: usize) -> Result<&mut Worker> {
         let worker = self.workers[number].as_mut();

@@ -136,6 +136,11 @@ impl Worker {
         self.process.exited()
     }
 
+    /// SIGTERM, without waiting for what follows.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.process.signal(Signal::Terminate)
+    }
+
     /// SIGTERM, and an end in order: within a minute, with exit code 0.
     pub fn stop(self) -> Result<()> {
         self.end(Signal::Terminate)

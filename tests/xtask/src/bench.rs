@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::prove::release_binary;
-use crate::{cargo, step, system};
+use crate::{cargo, guests, step, system};
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     system::ready()?;
@@ -17,5 +17,8 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
         "--",
     ]);
     run.args(args).env("LONGSHORE_BIN", binary);
+    if args.iter().any(|arg| arg == "W10") {
+        run.env("LONGSHORE_GUESTS", guests::built()?);
+    }
     step(&format!("bench {}", args.join(" ")), run)
 }

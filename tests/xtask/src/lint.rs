@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::{cargo, step, system, tidy};
+use crate::{cargo, guests, step, system, tidy};
 
 /// Runs every check, also after one has failed, and names the failed ones.
 pub(crate) fn lint() -> Result<()> {
@@ -39,12 +39,27 @@ pub(crate) fn lint() -> Result<()> {
             cargo(clippy),
         ),
     );
+    check("guests", guest_crates());
     check("tidy", tidy::tidy());
     check("deny", deny());
     if !failed.is_empty() {
         bail!("lint: {} failed", failed.join(", "));
     }
     println!("lint: ok");
+    Ok(())
+}
+
+/// The crates that stand outside of the workspace, since they are built for WASM.
+fn guest_crates() -> Result<()> {
+    for manifest in guests::manifests()? {
+        let mut fmt = guests::native("fmt", &manifest)?;
+        // A workspace without a root package has no targets of its own.
+        fmt.args(["--all", "--check"]);
+        step(&format!("cargo fmt --check, {manifest}"), fmt)?;
+        let mut clippy = guests::native("clippy", &manifest)?;
+        clippy.args(["--all-targets", "--quiet", "--", "-D", "warnings"]);
+        step(&format!("cargo clippy -- -D warnings, {manifest}"), clippy)?;
+    }
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 mod bench;
 mod connector;
 mod docs;
+mod guests;
 mod lint;
 mod mutants;
+mod projects;
 mod prove;
 mod simulate;
 mod source;
@@ -46,7 +48,7 @@ enum Task {
     },
     /// The long, counted proofs: `prove quickstart --kills 20`, `prove files --bytes 1000000000`, `prove postgres --rows 1000000 --kills 30`
     /// (or `--late-commits`, `--zombie`, `--outage`), `prove cluster --minutes 30 --kills 200`, `prove rest-storm`,
-    /// `prove exactly-once --kills 500 --at-points 10`, `prove zombies --seconds 30`, `prove outage --seconds 60`.
+    /// `prove exactly-once --kills 500 --at-points 10`, `prove zombies --seconds 30`, `prove outage --seconds 60`, `prove hostile --seconds 60`.
     Prove {
         /// What to prove, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -63,6 +65,15 @@ enum Task {
     Mutants {
         /// Only the mutants whose name holds this text.
         only: Option<String>,
+    },
+    /// Builds every WASM plugin of the repository and prints the folder of the components, which tests take as LONGSHORE_GUESTS; fetches the
+    /// toolchain that it takes where it may.
+    Guests,
+    /// Makes, builds, checks and runs what `longshore plugin new` makes, in each language, and the examples that are no Rust crates: `projects`,
+    /// `projects rust`.
+    Projects {
+        /// Only these: rust, python, js.
+        languages: Vec<String>,
     },
     /// The reference documentation; a broken link is an error.
     Docs,
@@ -102,6 +113,8 @@ fn run(task: Task) -> Result<()> {
         Task::Prove { args } => prove::prove(&args),
         Task::Bench { args } => bench::bench(&args),
         Task::Mutants { only } => mutants::mutants(only.as_deref()),
+        Task::Guests => guests::guests(),
+        Task::Projects { languages } => projects::projects(&languages),
         Task::Docs => docs::docs(),
         Task::New {
             part: New::Connector { name },

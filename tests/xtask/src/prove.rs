@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{cargo, step, system};
+use crate::{cargo, guests, step, system};
 
 /// Proofs that start an Apache Kafka or a Postgres.
 const SYSTEMS: [&str; 6] = [
@@ -42,6 +42,9 @@ pub(crate) fn prove(args: &[String]) -> Result<()> {
         "--",
     ]);
     run.args(args).env("LONGSHORE_BIN", binary);
+    if ["exactly-once", "hostile"].contains(&args[0].as_str()) {
+        run.env("LONGSHORE_GUESTS", guests::built()?);
+    }
     step(&format!("prove {}", args.join(" ")), run)
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::simulate::{self, PACKAGE};
-use crate::{cargo, system};
+use crate::{cargo, guests, projects, system};
 use report::Report;
 pub(crate) use stream::stream;
 
@@ -59,6 +59,7 @@ impl Suite {
 pub(crate) fn test() -> Result<()> {
     let start = Instant::now();
     system::ready()?;
+    let guests = guests::built()?;
     let mut suites = build(&["test", "--workspace", "--exclude", PACKAGE, "--no-run"])?;
     let simulation = simulate::suites(&[])?;
     let crash_binary = crash_binary()?;
@@ -73,8 +74,17 @@ pub(crate) fn test() -> Result<()> {
         "--no-fail-fast",
     ]);
     all.env_remove("KAFKA_BOOTSTRAP")
-        .env("LONGSHORE_BIN", &crash_binary);
+        .env("LONGSHORE_BIN", &crash_binary)
+        .env("LONGSHORE_GUESTS", &guests);
     report.run("embedded broker", all, &suites)?;
+
+    for (manifest, suite) in guest_suites() {
+        println!("== cargo test --manifest-path {manifest}");
+        report.run_one("none", guests::native("test", manifest)?, &suite)?;
+    }
+    if let Err(error) = projects::projects(&[]) {
+        report.breach(format!("{error:#}"));
+    }
 
     println!("== simulation");
     for suite in &simulation {
@@ -96,7 +106,8 @@ pub(crate) fn test() -> Result<()> {
         run.current_dir(&suite.folder)
             .env("CARGO_MANIFEST_DIR", &suite.folder);
         run.env("KAFKA_BOOTSTRAP", &kafka.bootstrap)
-            .env("LONGSHORE_BIN", &crash_binary);
+            .env("LONGSHORE_BIN", &crash_binary)
+            .env("LONGSHORE_GUESTS", &guests);
         report.run_one("Apache Kafka", run, suite)?;
     }
     for (package, target) in ON_KAFKA {
@@ -109,6 +120,21 @@ pub(crate) fn test() -> Result<()> {
     }
     drop(kafka);
     report.close(start.elapsed())
+}
+
+/// Crates outside of the workspace, since they are built for WASM; their unit tests run natively.
+fn guest_suites() -> [(&'static str, Suite); 2] {
+    let suite = |name: &str| Suite {
+        package: name.to_owned(),
+        target: name.to_owned(),
+        integration: false,
+        executable: PathBuf::new(),
+        folder: PathBuf::new(),
+    };
+    [
+        ("plugins/guest/Cargo.toml", suite("longshore-guest")),
+        ("plugins/examples/Cargo.toml", suite("plugins/examples")),
+    ]
 }
 
 fn on_kafka(suite: &Suite) -> bool {

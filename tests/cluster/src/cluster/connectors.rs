@@ -53,10 +53,10 @@ pub(super) fn registry(place: &Place) -> Arc<Registry> {
     }
     registry.converters([ConverterPlugin {
         plugin: plugin("raw"),
-        definition: Definition::default,
+        definition: Arc::new(Definition::default),
         headers: true,
         data: true,
-        build: |_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>),
+        build: Arc::new(|_, _: Part| Ok(Box::new(Raw) as Box<dyn DynConverter>)),
     }]);
     Arc::new(registry)
 }
@@ -134,7 +134,7 @@ impl DynSourceConnector for Numbers {
     fn guarantee(&self, _: &Flat) -> Result<Guarantee> {
         Ok(Guarantee {
             level: self.level,
-            method: "numbers can be read again from any number on",
+            method: "numbers can be read again from any number on".into(),
         })
     }
     fn check<'a>(&'a self, _: &'a Flat) -> Boxed<'a, Vec<Finding>> {
@@ -244,7 +244,7 @@ impl DynSinkConnector for Targets {
         };
         Ok(Guarantee {
             level,
-            method: "a ledger in the target, if any",
+            method: "a ledger in the target, if any".into(),
         })
     }
     fn check<'a>(&'a self, _: &'a Flat) -> Boxed<'a, Vec<Finding>> {

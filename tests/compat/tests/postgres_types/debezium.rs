@@ -101,6 +101,7 @@ impl Target {
             task: 0,
             group: group.into(),
             exactly_once: true,
+            stop: longshore_sdk::Stop::never(),
         };
         sink::<PostgresSink>()
             .open(&config, Default::default(), cx)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use longshore_crash_tests::{
-    binary, cluster, departures, exactly_once, files, outages, points, postgres, quickstart,
-    zombies,
+    binary, cluster, departures, exactly_once, files, hostile, outages, points, postgres,
+    quickstart, zombies,
 };
 
 #[derive(Parser)]
@@ -68,6 +68,12 @@ enum Proof {
         /// Repeats a run's random choices.
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Plugins that do what no plugin may, beside a pair of connectors that copies lines.
+    Hostile {
+        /// How long they go on, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     #[command(flatten)]
     Group(Group),
@@ -298,6 +304,7 @@ fn main() -> Result<()> {
                 postgres::rows::prove(&plan).map(drop)
             }
         }
+        Proof::Hostile { seconds } => hostile::prove(&hostile::Plan::long(seconds)),
         Proof::Group(group) => group.prove(),
         Proof::Build => {
             println!("{}", binary::build()?.display());

@@ -56,9 +56,9 @@ const STUCK_MAX: u32 = 12;
 /// The points that a pair passes again and again.
 pub fn points(pair: Pair) -> Vec<Point> {
     match pair {
-        Pair::Source => [&SOURCE[..], &TRANSACTION].concat(),
+        Pair::Source | Pair::PluginSource => [&SOURCE[..], &TRANSACTION].concat(),
         Pair::SourceAtLeastOnce => [&SOURCE[..], &OFFSETS].concat(),
-        Pair::Sink | Pair::SinkAtLeastOnce => SINK.to_vec(),
+        Pair::Sink | Pair::SinkAtLeastOnce | Pair::PluginSink => SINK.to_vec(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers into a topic and out of one into a table, while the workers that run the tasks are killed at random instants and at named points of
+//! Numbers into a topic and out of one into a table, by connectors of our own and by WASM plugins, while the workers that run the tasks are killed at random instants and at named points of
 //! the code: each number once and in order where that is promised, none lost where it is not.
 
 mod at_points;
@@ -14,7 +14,9 @@ use rand::rngs::StdRng;
 pub use at_points::points;
 
 use crate::postgres::place::Systems;
-use crate::transfer::{IntoTable, IntoTopic, Promise, Tally, Transfer, Wish};
+use crate::transfer::{
+    IntoTable, IntoTopic, IntoWeb, Promise, Tally, Transfer, Web, Wish, plugins,
+};
 use crate::{Fleet, Home};
 
 /// What is transferred, and what is promised for it.
@@ -28,26 +30,34 @@ pub enum Pair {
     SourceAtLeastOnce,
     /// postgres-sink with exactly-once switched off.
     SinkAtLeastOnce,
+    /// The WASM plugin http-source into a topic, in transactions.
+    PluginSource,
+    /// The WASM plugin http-sink, to a server that heeds its idempotency keys.
+    PluginSink,
 }
 
 impl Pair {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Source,
         Self::Sink,
         Self::SourceAtLeastOnce,
         Self::SinkAtLeastOnce,
+        Self::PluginSource,
+        Self::PluginSink,
     ];
 
     fn promise(self) -> Promise {
         match self {
-            Self::Source | Self::Sink => Promise::ExactlyOnce,
+            Self::Source | Self::Sink | Self::PluginSource | Self::PluginSink => {
+                Promise::ExactlyOnce
+            }
             Self::SourceAtLeastOnce | Self::SinkAtLeastOnce => Promise::AtLeastOnce,
         }
     }
 
-    fn is_source(self) -> bool {
-        matches!(self, Self::Source | Self::SourceAtLeastOnce)
+    fn is_plugin(self) -> bool {
+        matches!(self, Self::PluginSource | Self::PluginSink)
     }
 }
 
@@ -114,31 +124,49 @@ pub fn prove(plan: &Plan) -> Result<Outcome> {
 
 fn run(pair: Pair, plan: &Plan, systems: &Systems, random: &mut StdRng) -> Result<Outcome> {
     println!("  {pair:?}");
+    let web = Web::start()?;
+    let (address, folder) = (
+        web.address(),
+        match pair.is_plugin() {
+            true => plugins()?.display().to_string(),
+            false => String::new(),
+        },
+    );
     let mut keys = vec![("offset.flush.interval.ms", "200")];
     match pair {
-        Pair::Source => keys.push(("exactly.once.source.support", "enabled")),
+        Pair::Source | Pair::PluginSource => keys.push(("exactly.once.source.support", "enabled")),
         Pair::SourceAtLeastOnce => keys.push(("exactly.once.source.support", "disabled")),
-        Pair::Sink | Pair::SinkAtLeastOnce => {}
+        Pair::Sink | Pair::SinkAtLeastOnce | Pair::PluginSink => {}
+    }
+    if pair.is_plugin() {
+        keys.push(("plugin.path", &folder));
+        keys.push(("longshore.wasm.grants.*.net", &address));
     }
     let home = Home::cluster("once", systems.bootstrap(), plan.workers, &keys)?;
     let mut fleet = Fleet::start(home)?;
-    let mut transfer: Box<dyn Transfer> = if pair.is_source() {
-        let bootstrap = systems.bootstrap();
-        Box::new(IntoTopic::start(
+    let bootstrap = systems.bootstrap();
+    let mut transfer: Box<dyn Transfer> = match pair {
+        Pair::Source | Pair::SourceAtLeastOnce => Box::new(IntoTopic::start(
             &mut fleet,
             &bootstrap,
             pair.promise(),
             plan.rate,
-        )?)
-    } else {
-        let wish = Wish {
-            promise: pair.promise(),
-            tasks: 2,
-            rate: plan.rate,
-            port: systems.postgres.port(),
-            statement_ms: None,
-        };
-        Box::new(IntoTable::start(&mut fleet, systems, wish)?)
+        )?),
+        Pair::PluginSource => {
+            let pages = IntoTopic::of_web(&mut fleet, &bootstrap, &web, plan.rate)?;
+            Box::new(pages)
+        }
+        Pair::PluginSink => Box::new(IntoWeb::start(&mut fleet, &bootstrap, &web, plan.rate)?),
+        Pair::Sink | Pair::SinkAtLeastOnce => {
+            let wish = Wish {
+                promise: pair.promise(),
+                tasks: 2,
+                rate: plan.rate,
+                port: systems.postgres.port(),
+                statement_ms: None,
+            };
+            Box::new(IntoTable::start(&mut fleet, systems, wish)?)
+        }
     };
     let kills = at_random::kill(&mut fleet, &mut *transfer, plan.kills, random)?;
     let mut at_points = 0;

@@ -1,5 +1,7 @@
-//! Faults of topics, the internal ones above all: deleted under running workers, or with fewer replicas than min.insync.replicas wants.
+//! Faults of topics, the internal ones above all: deleted under running workers, or with fewer replicas than min.insync.replicas wants;
+//! and of how a group is set up.
 
+pub mod astray;
 pub mod few_replicas;
 pub mod gone;
 

@@ -1,4 +1,4 @@
-//! A file of numbered lines, by file-source into a topic.
+//! Numbers into a topic: the lines of a file, by file-source, or the pages of a server, by the WASM plugin http-source.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::feed::{Feed, Lines};
 use super::follower::Follower;
+use super::web::{PAGE, Web};
 use super::{Promise, Tally, Transfer};
 use crate::Fleet;
 use crate::postgres::rig::create_topic;
@@ -16,7 +17,7 @@ use crate::topic::each_message;
 /// A backlog of a long run.
 const ARRIVAL_MAX: Duration = Duration::from_secs(300);
 
-/// The connector, its growing file, and a reader of its topic.
+/// The connector, what grows before it, and a reader of its topic.
 pub(crate) struct IntoTopic {
     connector: String,
     bootstrap: String,
@@ -24,6 +25,8 @@ pub(crate) struct IntoTopic {
     promise: Promise,
     feed: Feed,
     follower: Follower,
+    /// A number that grows with what a stored offset stands for.
+    place: fn(&Value) -> Option<u64>,
 }
 
 impl IntoTopic {
@@ -40,13 +43,46 @@ impl IntoTopic {
         };
         let connector = format!("lines-{word}-{}", fleet.home().group());
         let file = format!("{connector}.txt");
-        create_topic(bootstrap, &connector, 1)?;
         let feed = Feed::start(0, rate, Lines::create(&fleet.home().path().join(&file))?)?;
         let string = "org.apache.kafka.connect.storage.StringConverter";
-        let mut config = json!({
+        let config = json!({
             "connector.class": "file-source", "tasks.max": "1", "file": file, "topic": connector,
             "key.converter": string, "value.converter": string,
         });
+        let place = |offset: &Value| offset["position"].as_u64();
+        Self::connect(
+            fleet,
+            bootstrap,
+            connector,
+            (config, promise),
+            (feed, place),
+        )
+    }
+
+    /// The same out of a server.
+    pub(crate) fn of_web(fleet: &mut Fleet, bootstrap: &str, web: &Web, rate: u64) -> Result<Self> {
+        let connector = format!("pages-{}", fleet.home().group());
+        let feed = Feed::start(0, rate, web.mouth())?;
+        let config = json!({
+            "connector.class": "http-source", "tasks.max": "1", "url": web.url(), "topic": connector,
+            "page.size": PAGE.to_string(), "poll.interval.ms": "10",
+        });
+        let place = |offset: &Value| {
+            let (page, index) = (offset["page"].as_u64()?, offset["index"].as_u64()?);
+            Some(page * PAGE + index)
+        };
+        let config = (config, Promise::ExactlyOnce);
+        Self::connect(fleet, bootstrap, connector, config, (feed, place))
+    }
+
+    fn connect(
+        fleet: &mut Fleet,
+        bootstrap: &str,
+        connector: String,
+        (mut config, promise): (Value, Promise),
+        (feed, place): (Feed, fn(&Value) -> Option<u64>),
+    ) -> Result<Self> {
+        create_topic(bootstrap, &connector, 1)?;
         match promise {
             // It fails instead of promising less.
             Promise::ExactlyOnce => {
@@ -63,13 +99,14 @@ impl IntoTopic {
             connector,
             promise,
             feed,
+            place,
         };
         fleet.put(&transfer.connector, &config)?;
         fleet.until("the first records", |_| Ok(transfer.marks()?[0] > 0))?;
         Ok(transfer)
     }
 
-    /// The stored position of the file has never gone back, in the order in which it was committed.
+    /// The stored position has never gone back, in the order in which it was committed.
     fn offsets_never_back(&self) -> Result<()> {
         let (mut last, mut stored, mut back) = (0, 0_u64, 0_u64);
         each_message(&self.bootstrap, &self.offsets_topic, |message| {
@@ -77,8 +114,8 @@ impl IntoTopic {
             let key: Value = serde_json::from_slice(key).unwrap_or_default();
             if key[0] == *self.connector {
                 let value: Value = serde_json::from_slice(message.payload().unwrap_or_default())?;
-                let position = value["position"].as_u64();
-                let position = position.with_context(|| format!("no position: {value}"))?;
+                let position =
+                    (self.place)(&value).with_context(|| format!("no position: {value}"))?;
                 back += u64::from(position < last);
                 (last, stored) = (position, stored + 1);
             }

@@ -1,13 +1,20 @@
-//! What moves while workers are killed, frozen and cut off: numbers into a topic, or out of one into a table, fed without a pause.
+//! What moves while workers are killed, frozen and cut off: numbers into a topic, or out of one into a table or to a server, fed without a pause.
 
 mod feed;
 mod follower;
 mod into_table;
 mod into_topic;
+mod into_web;
+mod line_by_line;
+mod web;
 
 use anyhow::Result;
 pub(crate) use into_table::{IntoTable, Wish};
 pub(crate) use into_topic::IntoTopic;
+pub(crate) use into_web::IntoWeb;
+pub(crate) use line_by_line::{Delays, LineByLine};
+pub(crate) use web::Web;
+pub use web::plugins;
 
 use crate::Fleet;
 

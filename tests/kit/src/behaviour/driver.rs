@@ -248,6 +248,7 @@ pub(super) async fn another(
         task: 0,
         group: "connect-behaviour".into(),
         exactly_once: true,
+        stop: longshore_sdk::Stop::never(),
     };
     bounded("open", connector.open(&config, share, cx)).await
 }

@@ -96,7 +96,7 @@ impl SinkConnector for Memory {
     fn guarantee(_: &Config) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "rows and offsets change together",
+            method: "rows and offsets change together".into(),
         }
     }
     async fn plan(config: &Config, tasks_max: u32) -> Result<Vec<Share>> {

@@ -99,7 +99,7 @@ impl SourceConnector for Memory {
     fn guarantee(_: &Config) -> Guarantee {
         Guarantee {
             level: Level::ExactlyOnce,
-            method: "the offset is a number",
+            method: "the offset is a number".into(),
         }
     }
     async fn plan(config: &Config, _: u32) -> Result<Vec<Share>> {
