@@ -22,6 +22,9 @@ const AWAY: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// A sink may start before the topics that sources create, and would learn of them after five minutes.
+const NEW_TOPICS: &str = "consumer.override.metadata.max.age.ms";
+
 /// Runs all of them until their records have come through, and stops the worker. `folder`: where projects are made.
 pub(super) fn run(
     longshore: &Path,
@@ -94,6 +97,7 @@ impl Run<'_> {
             connectors[format!("{language}-sink")] = json!({
                 "connector.class": format!("{language}-sink"), "connector.plugin.version": VERSION,
                 "topics": [topic], "required.field": "by",
+                NEW_TOPICS: "1000",
             });
         }
         let topics: Vec<String> = self
@@ -102,7 +106,7 @@ impl Run<'_> {
             .map(|one| format!("{one}-counts"))
             .collect();
         let mut to_file = |name: &str, topics: &[String], more: Value| {
-            connectors[name] = json!({ "connector.class": "file-sink", "topics": topics, "file": self.file(name) });
+            connectors[name] = json!({ "connector.class": "file-sink", "topics": topics, "file": self.file(name), NEW_TOPICS: "1000" });
             if let (Some(config), Value::Object(more)) = (connectors[name].as_object_mut(), more) {
                 config.extend(more);
             }
