@@ -60,6 +60,7 @@
 mod batch;
 mod column;
 mod config;
+mod connection;
 mod context;
 mod dictionary;
 mod edit;
@@ -91,6 +92,7 @@ pub mod abi {
 
 pub use batch::{Batch, Row};
 pub use column::ColumnBuilder;
+pub use connection::{Connection, Scheme};
 pub use context::{
     TaskInfo, monotonic_ns, now_ms, random, request_replan, sleep, stopping, task, time_left,
 };
@@ -112,9 +114,9 @@ pub use wit_bindgen;
 /// What plugins normally use.
 pub mod prelude {
     pub use crate::{
-        Batch, Columns, Edit, Error, Format, Guarantee, Info, Lane, Level, Next, Positions,
-        Problem, PutError, Records, Refused, Result, Secret, Share, Sink, Source, TopicOffset,
-        TopicPartition, Transform, http, log,
+        Batch, Columns, Connection, Edit, Error, Format, Guarantee, Info, Lane, Level, Next,
+        Positions, Problem, PutError, Records, Refused, Result, Secret, Share, Sink, Source,
+        TopicOffset, TopicPartition, Transform, http, log,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

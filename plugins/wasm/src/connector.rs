@@ -10,7 +10,7 @@ use crate::{
     columns::Rejected,
     file::digest,
     installed::{Guest, Installed, Place, Seat, no_room, pool_is_full},
-    refusal::{Failure, cut, failed, rejected, reported},
+    refusal::{Failure, cut, failed},
     services::Journal,
     store::{self, State},
     worlds::{Sink, SinkPre, Source, SourcePre},
@@ -252,33 +252,23 @@ impl<W: Planning> Connector<W> {
         }
     }
     async fn ask_check(&self, config: &Flat) -> Result<Vec<Finding>> {
-        const OP: &str = "check";
         let mut seat = self.open(config, Place::of(config)).await?;
         let json = self.installed.json(config);
-        let answer = seat
-            .call(OP, self.installed.timeout(), &json, |guest, json| {
-                W::check(guest, json)
-            })
-            .await?;
-        answer.map_err(|error| reported(self.installed.tag, OP, error, |text| seat.scrub(text)))
+        seat.ask("check", &json, |guest, json| W::check(guest, json))
+            .await
     }
     /// The shares of the work.
     pub(crate) async fn plan(&self, config: &Flat, tasks_max: u32) -> Result<Vec<Share>> {
         const OP: &str = "plan";
         let mut seat = self.open(config, Place::of(config)).await?;
         let arguments = (self.installed.json(config), tasks_max);
-        let answer = seat
-            .call(
-                OP,
-                self.installed.timeout(),
-                &arguments,
-                |guest, (json, max)| W::plan(guest, json, *max),
-            )
+        let shares = seat
+            .ask(OP, &arguments, |guest, (json, max)| {
+                W::plan(guest, json, *max)
+            })
             .await?;
-        let shares = answer
-            .map_err(|error| reported(self.installed.tag, OP, error, |text| seat.scrub(text)))?;
         self.take_shares(shares, config, tasks_max)
-            .map_err(|wrong| rejected(self.installed.tag, OP, &wrong))
+            .map_err(|wrong| seat.rejected(OP, &wrong))
     }
     fn take_shares(
         &self,
@@ -336,15 +326,6 @@ impl<W: Planning> Connector<W> {
         laid.extend(own.map(|(key, value)| (key.clone(), value.clone())));
         laid
     }
-}
-
-/// The answer of a function that only succeeds or fails.
-pub(crate) fn settled<W: Send>(
-    seat: &Seat<W>,
-    op: &'static str,
-    answer: std::result::Result<(), GuestError>,
-) -> Result<(), Error> {
-    answer.map_err(|error| reported(seat.installed.tag, op, error, |text| seat.scrub(text)))
 }
 
 #[cfg(test)]

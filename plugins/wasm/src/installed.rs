@@ -2,10 +2,12 @@
 
 use crate::{
     Limits,
+    bindings::host::longshore::connector::types::Error as GuestError,
+    columns::Rejected,
     engine::Engine,
     grants::{self, Grants},
-    refusal::{Failure, Tag, failed},
-    services::{Caller, Provisions, Services, Stopping},
+    refusal::{Failure, Tag, failed, rejected, reported},
+    services::{Caller, Journal, Provisions, Services, Stopping},
     store::{self, Allowance, State},
     told::Told,
 };
@@ -228,6 +230,8 @@ pub(crate) struct Guest<W> {
 /// such an instance is in, nobody calls it again.
 pub(crate) struct Seat<W> {
     pub(crate) installed: Arc<Installed>,
+    /// Outlives the instance: what it said last is told after its end.
+    journal: Arc<Journal>,
     guest: Option<Box<Guest<W>>>,
 }
 
@@ -235,8 +239,25 @@ impl<W: Send> Seat<W> {
     pub(crate) fn new(installed: Arc<Installed>, guest: Box<Guest<W>>) -> Self {
         Self {
             installed,
+            journal: guest.store.data().services.journal().clone(),
             guest: Some(guest),
         }
+    }
+    /// Asks a function of the guest that may report an error of its own, within the time of any call.
+    pub(crate) async fn ask<A: Sync, T: Send>(
+        &mut self,
+        op: &'static str,
+        arguments: &A,
+        call: impl for<'a> FnOnce(
+            &'a mut Guest<W>,
+            &'a A,
+        )
+            -> Boxed<'a, wasmtime::Result<std::result::Result<T, GuestError>>>
+        + Send,
+    ) -> Result<T> {
+        let timeout = self.installed.timeout();
+        let answer = self.call(op, timeout, arguments, call).await?;
+        answer.map_err(|error| self.reported(op, error))
     }
     /// Calls a function of the guest, with arguments that are borrowed for the call. One box per call, never per record.
     pub(crate) async fn call<A: Sync, T: Send>(
@@ -269,19 +290,28 @@ impl<W: Send> Seat<W> {
             }
         }
     }
-    /// Whether there is an instance.
-    pub(crate) fn lives(&self) -> bool {
-        self.guest.is_some()
+    /// An error that the guest reports.
+    pub(crate) fn reported(&self, op: &'static str, error: GuestError) -> Error {
+        reported(self.installed.tag, op, error, |text| {
+            self.journal.clean(text)
+        })
     }
-    /// Ends the instance.
-    pub(crate) fn end(&mut self) {
+    /// An answer that breaks the ABI's promises, after which nobody knows what the guest holds: its instance ends.
+    pub(crate) fn rejected(&mut self, op: &'static str, wrong: &Rejected) -> Error {
         self.guest = None;
+        rejected(self.installed.tag, op, wrong)
     }
-    /// Takes known secrets out of a text.
-    pub(crate) fn scrub(&self, text: &str) -> String {
-        match &self.guest {
-            Some(guest) => guest.store.data().services.journal().clean(text),
-            None => text.to_owned(),
+    /// Has the guest release everything, and ends its instance. There may be none.
+    pub(crate) async fn close(
+        &mut self,
+        call: impl for<'a> FnOnce(&'a mut Guest<W>, &'a ()) -> Boxed<'a, wasmtime::Result<()>> + Send,
+    ) -> Result<()> {
+        if self.guest.is_none() {
+            return Ok(());
         }
+        let timeout = self.installed.close_timeout();
+        let closed = self.call("close", timeout, &(), call).await;
+        self.guest = None;
+        closed
     }
 }

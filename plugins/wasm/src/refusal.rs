@@ -157,6 +157,13 @@ pub(crate) fn reported(
     Error::new(kind, op, message)
 }
 
+/// The same error once more: of a whole batch for each of its records, or of a record that comes again.
+pub(crate) fn again(error: &Error) -> Error {
+    let same = Error::new(error.kind(), error.op(), error.message());
+    let context = error.context().iter();
+    context.fold(same, |same, (name, value)| same.with(name, value))
+}
+
 /// The beginning of a text.
 pub(crate) fn cut(text: &str, max: usize) -> &str {
     let end = text.floor_char_boundary(max.min(text.len()));

@@ -8,10 +8,10 @@ use crate::{
         },
     },
     columns::{Rejected, Row, Rows},
-    connector::{Connector, settled},
+    connector::Connector,
     installed::{Installed, Place, Seat},
-    refusal::{rejected, reported},
-    services::{Following, Stopping},
+    refusal::{again, rejected},
+    services::Following,
     worlds::{Sink, SinkPre},
 };
 use longshore_sdk::{
@@ -30,39 +30,34 @@ impl WasmSinkConnector {
         Self(Connector::new(installed, linked))
     }
     async fn start(&self, config: &Flat, share: Share, cx: SinkContext) -> Result<SinkTask> {
-        const OP: &str = "start";
-        let stopping = Stopping::default();
-        let following = stopping.follow(&cx.stop);
+        let stop = Following::new(&cx.stop);
         let exactly_once = cx.exactly_once;
         let place = Place {
             connector: cx.connector.to_string(),
             task: Some(cx.task),
             group: Some(cx.group.to_string()),
             exactly_once: cx.exactly_once,
-            stopping: stopping.clone(),
+            stopping: stop.stopping(),
             ..Place::default()
         };
         let config = Connector::<Sink>::laid(config, &share);
         let installed = &self.0.installed;
         let json = installed.task_json(&config, &share);
         let mut seat = self.0.open(&config, place).await?;
-        let answer = seat
-            .call(OP, installed.timeout(), &json, |guest, json| {
-                Box::pin(async move {
-                    let task = guest.world.longshore_connector_sink_task();
-                    task.call_start(&mut guest.store, json).await
-                })
+        seat.ask("start", &json, |guest, json| {
+            Box::pin(async move {
+                let task = guest.world.longshore_connector_sink_task();
+                task.call_start(&mut guest.store, json).await
             })
-            .await?;
-        settled(&seat, OP, answer)?;
+        })
+        .await?;
         let told = &installed.told;
         Ok(SinkTask {
             rows: Rows::new(told.needs(), told.key_format(), told.value_format()),
             places: Vec::new(),
             ahead: HashMap::new(),
             seat,
-            stopping,
-            _following: following,
+            stop,
             keeps: false,
             exactly_once,
         })
@@ -107,8 +102,7 @@ pub(crate) struct SinkTask {
     /// Records that the guest has taken, or refused (with why), beyond what could be reported: a `put` that fails can report leading records
     /// alone, not those from the first refused one on. They come again, and are not given to the guest again.
     ahead: HashMap<TopicOffset, Option<Error>>,
-    stopping: Stopping,
-    _following: Following,
+    stop: Following,
     /// The target keeps the offsets.
     keeps: bool,
     exactly_once: bool,
@@ -143,7 +137,7 @@ impl SinkTask {
             if let Some(known) = known {
                 refused.extend(known.as_ref().map(|error| Refused {
                     index: at,
-                    error: copy(error),
+                    error: again(error),
                 }));
             } else {
                 let row = Row {
@@ -176,9 +170,7 @@ impl SinkTask {
             };
             refused.push(Refused {
                 index: *index,
-                error: reported(self.seat.installed.tag, "put", error, |text| {
-                    self.seat.scrub(text)
-                }),
+                error: self.seat.reported("put", error),
             });
         }
         refused.sort_by_key(|refused| refused.index);
@@ -208,9 +200,7 @@ impl SinkTask {
             return Err(Rejected::new("refused", problem));
         }
         self.take_refused(rows, &mut refused)?;
-        let error = reported(self.seat.installed.tag, "put", error, |text| {
-            self.seat.scrub(text)
-        });
+        let error = self.seat.reported("put", error);
         // The first record that the guest does not have.
         let reached = self.places.get(taken).copied();
         let reached = reached.unwrap_or_else(|| self.places.last().map_or(start, |last| last + 1));
@@ -219,7 +209,7 @@ impl SinkTask {
             .map_or(reached, |refused| refused.index.min(reached));
         for (index, record) in (reported..reached).zip(&batch[reported..reached]) {
             let why = refused.iter().find(|refused| refused.index == index);
-            let why = why.map(|refused| copy(&refused.error));
+            let why = why.map(|refused| again(&refused.error));
             self.ahead.insert(record.at.clone(), why);
         }
         Ok(error.after(reported))
@@ -238,21 +228,15 @@ impl Task for SinkTask {
     async fn assigned(&mut self, at: &[TopicPartition]) -> Result<Option<TopicOffsets>> {
         const OP: &str = "assigned";
         let partitions = partitions(at);
-        let timeout = self.seat.installed.timeout();
-        let answer = self
+        let offsets = self
             .seat
-            .call(OP, timeout, &partitions, |guest, partitions| {
+            .ask(OP, &partitions, |guest, partitions| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_sink_task();
                     task.call_assigned(&mut guest.store, partitions).await
                 })
             })
             .await?;
-        let offsets = answer.map_err(|error| {
-            reported(self.seat.installed.tag, OP, error, |text| {
-                self.seat.scrub(text)
-            })
-        })?;
         // Without exactly-once the committed offsets count, whatever the target has.
         let Some(offsets) = offsets.filter(|_| self.exactly_once) else {
             return Ok(None);
@@ -271,19 +255,12 @@ impl Task for SinkTask {
                 match self.hand_over().await? {
                     Ok(rows) => {
                         if let Err(wrong) = self.take_refused(rows, &mut refused) {
-                            // Nobody knows what it has taken.
-                            self.seat.end();
-                            return Err(rejected(self.seat.installed.tag, "put", &wrong));
+                            return Err(self.seat.rejected("put", &wrong));
                         }
                     }
                     Err(failed) => {
-                        let error = match self.partly(batch, start, failed, refused) {
-                            Ok(error) => error,
-                            Err(wrong) => {
-                                self.seat.end();
-                                return Err(rejected(self.seat.installed.tag, "put", &wrong));
-                            }
-                        };
+                        let error = self.partly(batch, start, failed, refused);
+                        let error = error.map_err(|wrong| self.seat.rejected("put", &wrong))?;
                         self.forget(&batch[..error.taken()]);
                         return Err(error);
                     }
@@ -307,21 +284,15 @@ impl Task for SinkTask {
             offset: *offset,
         };
         let offsets: Vec<GuestOffset> = upto.iter().map(offset).collect();
-        let timeout = self.seat.installed.timeout();
-        let answer = self
+        let offsets = self
             .seat
-            .call(OP, timeout, &offsets, |guest, offsets| {
+            .ask(OP, &offsets, |guest, offsets| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_sink_task();
                     task.call_flush(&mut guest.store, offsets).await
                 })
             })
             .await?;
-        let offsets = answer.map_err(|error| {
-            reported(self.seat.installed.tag, OP, error, |text| {
-                self.seat.scrub(text)
-            })
-        })?;
         let taken = take_offsets(offsets, |partition| upto.contains_key(partition));
         let beyond = |taken: TopicOffsets| {
             let beyond = taken.iter().find(|(at, offset)| **offset > upto[*at]);
@@ -334,53 +305,34 @@ impl Task for SinkTask {
                 None => Ok(taken),
             }
         };
-        taken.and_then(beyond).map_err(|wrong| {
-            self.seat.end();
-            rejected(self.seat.installed.tag, OP, &wrong)
-        })
+        taken
+            .and_then(beyond)
+            .map_err(|wrong| self.seat.rejected(OP, &wrong))
     }
     async fn revoked(&mut self, at: &[TopicPartition]) -> Result<()> {
-        const OP: &str = "revoked";
         self.ahead
             .retain(|place, _| !at.contains(&place.topic_partition()));
         let partitions = partitions(at);
-        let timeout = self.seat.installed.timeout();
-        let answer = self
-            .seat
-            .call(OP, timeout, &partitions, |guest, partitions| {
+        self.seat
+            .ask("revoked", &partitions, |guest, partitions| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_sink_task();
                     task.call_revoked(&mut guest.store, partitions).await
                 })
             })
-            .await?;
-        settled(&self.seat, OP, answer)
+            .await
     }
     async fn close(&mut self) -> Result<()> {
-        self.stopping.set();
-        if !self.seat.lives() {
-            return Ok(());
-        }
-        let timeout = self.seat.installed.close_timeout();
-        let closed = self
-            .seat
-            .call("close", timeout, &(), |guest, ()| {
+        self.stop.set();
+        self.seat
+            .close(|guest, ()| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_sink_task();
                     task.call_close(&mut guest.store).await
                 })
             })
-            .await;
-        self.seat.end();
-        closed
+            .await
     }
-}
-
-/// Errors are told once; this one may be needed again.
-fn copy(error: &Error) -> Error {
-    let same = Error::new(error.kind(), error.op(), error.message());
-    let context = error.context().iter();
-    context.fold(same, |same, (name, value)| same.with(name, value))
 }
 
 fn partitions(at: &[TopicPartition]) -> Vec<GuestPartition> {

@@ -3,10 +3,9 @@
 use crate::{
     bindings::source::exports::longshore::connector::source_task::{Polled, Position},
     columns::{Rejected, json_object, take_column, take_headers, take_topics},
-    connector::{Connector, settled},
+    connector::Connector,
     installed::{Installed, Place, Seat},
-    refusal::{rejected, reported},
-    services::{Following, Stopping},
+    services::Following,
     worlds::{Source, SourcePre},
 };
 use bytes::Bytes;
@@ -33,13 +32,12 @@ impl WasmSourceConnector {
     }
     async fn start(&self, config: &Flat, share: Share, cx: SourceContext) -> Result<SourceTask> {
         const OP: &str = "start";
-        let stopping = Stopping::default();
-        let following = stopping.follow(&cx.stop);
+        let stop = Following::new(&cx.stop);
         let place = Place {
             connector: cx.connector.to_string(),
             task: Some(cx.task),
             replan: Some(cx.replan.clone()),
-            stopping: stopping.clone(),
+            stopping: stop.stopping(),
             ..Place::default()
         };
         let config = Connector::<Source>::laid(config, &share);
@@ -49,24 +47,16 @@ impl WasmSourceConnector {
             positions(&cx.offsets)?,
         );
         let mut seat = self.0.open(&config, place).await?;
-        let answer = seat
-            .call(
-                OP,
-                installed.timeout(),
-                &arguments,
-                |guest, (json, positions)| {
-                    Box::pin(async move {
-                        let task = guest.world.longshore_connector_source_task();
-                        task.call_start(&mut guest.store, json, positions).await
-                    })
-                },
-            )
-            .await?;
-        settled(&seat, OP, answer)?;
+        seat.ask(OP, &arguments, |guest, (json, positions)| {
+            Box::pin(async move {
+                let task = guest.world.longshore_connector_source_task();
+                task.call_start(&mut guest.store, json, positions).await
+            })
+        })
+        .await?;
         Ok(SourceTask {
             seat,
-            stopping,
-            _following: following,
+            stop,
             idle_until: None,
             finished: false,
         })
@@ -125,8 +115,7 @@ fn positions(offsets: &Offsets) -> Result<Vec<Position>> {
 /// A task of a source.
 pub(crate) struct SourceTask {
     seat: Seat<Source>,
-    stopping: Stopping,
-    _following: Following,
+    stop: Following,
     /// The guest has said that there is nothing before.
     idle_until: Option<Instant>,
     finished: bool,
@@ -170,48 +159,33 @@ impl Task for SourceTask {
             .await?;
         let polled = answer.map_err(|error| {
             self.idle_until = None;
-            reported(self.seat.installed.tag, OP, error, |text| {
-                self.seat.scrub(text)
-            })
+            self.seat.reported(OP, error)
         })?;
-        self.take(polled).map_err(|wrong| {
-            // It has gone on beyond what it could hand over.
-            self.seat.end();
-            rejected(self.seat.installed.tag, OP, &wrong)
-        })
+        // One that is rejected has gone on beyond what it could hand over.
+        self.take(polled)
+            .map_err(|wrong| self.seat.rejected(OP, &wrong))
     }
     async fn commit(&mut self, offsets: &Offsets) -> Result<()> {
-        const OP: &str = "committed";
         let positions = positions(offsets)?;
-        let timeout = self.seat.installed.timeout();
-        let answer = self
-            .seat
-            .call(OP, timeout, &positions, |guest, positions| {
+        self.seat
+            .ask("committed", &positions, |guest, positions| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_source_task();
                     task.call_committed(&mut guest.store, positions).await
                 })
             })
-            .await?;
-        settled(&self.seat, OP, answer)
+            .await
     }
     async fn close(&mut self) -> Result<()> {
-        self.stopping.set();
-        if !self.seat.lives() {
-            return Ok(());
-        }
-        let timeout = self.seat.installed.close_timeout();
-        let closed = self
-            .seat
-            .call("close", timeout, &(), |guest, ()| {
+        self.stop.set();
+        self.seat
+            .close(|guest, ()| {
                 Box::pin(async move {
                     let task = guest.world.longshore_connector_source_task();
                     task.call_close(&mut guest.store).await
                 })
             })
-            .await;
-        self.seat.end();
-        closed
+            .await
     }
 }
 

@@ -24,7 +24,6 @@ pub(crate) struct State {
     pub(crate) services: Services,
     pub(crate) output: Output,
     pub(crate) limiter: Limiter,
-    deadline: Instant,
     /// Whether a guest that computes for long lets others run in between.
     polite: bool,
     /// Since when it computes, at most.
@@ -71,7 +70,6 @@ pub(crate) fn open(
         wasi: wasi(&output),
         output,
         limiter: Limiter::new(allowance),
-        deadline: Instant::now(),
         polite,
         running: Instant::now(),
         ticks: 0,
@@ -90,7 +88,12 @@ pub(crate) fn open(
 /// What a guest does that has computed for a tick.
 fn tick(state: &mut State) -> UpdateDeadline {
     let now = Instant::now();
-    if now >= state.deadline {
+    // Outside of a call there is nothing that a guest may do.
+    if state
+        .services
+        .deadline()
+        .is_none_or(|deadline| now >= deadline)
+    {
         return UpdateDeadline::Interrupt;
     }
     if !state.polite {
@@ -125,7 +128,6 @@ fn wasi(output: &Output) -> WasiCtx {
 pub(crate) fn begin(store: &mut Store<State>, timeout: Duration) -> Instant {
     let deadline = Instant::now() + timeout;
     let state = store.data_mut();
-    state.deadline = deadline;
     state.running = Instant::now();
     state.ticks = 0;
     state.services.begin(deadline);

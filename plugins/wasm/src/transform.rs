@@ -5,7 +5,7 @@ use crate::{
     bindings::transform::exports::longshore::connector::record_transform::{Edit, HeaderEdit},
     columns::{Rejected, Row, Rows, Taken, take_column, take_topics, take_value},
     installed::{Installed, Place, Seat},
-    refusal::{rejected, reported},
+    refusal::again,
     store::State,
     worlds::{Transform, TransformPre},
 };
@@ -80,15 +80,13 @@ impl WasmTransform {
             .await?;
         let mut seat = Seat::new(self.installed.clone(), guest);
         let json = self.installed.json(&self.config);
-        let answer = seat
-            .call(OP, self.installed.timeout(), &json, |guest, json| {
-                Box::pin(async move {
-                    let transform = guest.world.longshore_connector_record_transform();
-                    transform.call_start(&mut guest.store, json).await
-                })
+        seat.ask(OP, &json, |guest, json| {
+            Box::pin(async move {
+                let transform = guest.world.longshore_connector_record_transform();
+                transform.call_start(&mut guest.store, json).await
             })
-            .await?;
-        answer.map_err(|error| reported(seat.installed.tag, OP, error, |text| seat.scrub(text)))?;
+        })
+        .await?;
         self.seat = Some(seat);
         Ok(())
     }
@@ -102,30 +100,21 @@ impl WasmTransform {
             seat: Some(seat),
             rows,
             places,
-            installed,
             ..
         } = self
         else {
             return Err(Error::bug(OP, "it was not started"));
         };
-        let timeout = installed.timeout();
-        let answer = seat
-            .call(OP, timeout, rows.end(), |guest, batch| {
+        let edit = seat
+            .ask(OP, rows.end(), |guest, batch| {
                 Box::pin(async move {
                     let transform = guest.world.longshore_connector_record_transform();
                     transform.call_apply(&mut guest.store, batch).await
                 })
             })
             .await?;
-        let told = |error| reported(installed.tag, OP, error, |text| seat.scrub(text));
-        let edit = answer.map_err(told)?;
-        match Edits::check(edit, places.len(), told) {
-            Ok(edits) => Ok(edits),
-            Err(wrong) => {
-                seat.end();
-                Err(rejected(installed.tag, OP, &wrong))
-            }
-        }
+        let checked = Edits::check(edit, places.len(), |error| seat.reported(OP, error));
+        checked.map_err(|wrong| seat.rejected(OP, &wrong))
     }
     /// Fills the next rows from `start` on; where it stopped.
     fn fill(
@@ -218,11 +207,6 @@ impl Task for WasmTransform {
             .map(|verdict| verdict.unwrap_or_else(unjudged))
             .collect()
     }
-}
-
-/// The error of a whole batch, for one record of it.
-fn again(error: &Error) -> Error {
-    Error::new(error.kind(), error.op(), error.message())
 }
 
 /// Header edits of one row.

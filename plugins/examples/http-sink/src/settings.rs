@@ -39,25 +39,8 @@ pub(crate) struct Settings {
     #[serde(default = "content_type", rename = "content.type")]
     #[schemars(extend("x-importance" = "LOW"))]
     pub(crate) content_type: String,
-    /// How long an answer may take, in milliseconds.
-    #[serde(default = "timeout", rename = "request.timeout.ms")]
-    #[schemars(range(min = 1, max = 600_000), extend("x-importance" = "LOW"))]
-    pub(crate) timeout: u32,
-    /// Headers to send, each as name:value.
-    #[serde(default)]
-    pub(crate) headers: Vec<String>,
-    /// The credential; the host sends it, this plugin never sees it.
-    #[serde(default, rename = "auth.secret")]
-    pub(crate) secret: Option<Secret>,
-    /// How the credential is sent: bearer, basic (with auth.user), or header (named by auth.header).
-    #[serde(default, rename = "auth.scheme")]
-    pub(crate) scheme: Scheme,
-    /// The user of scheme basic.
-    #[serde(default, rename = "auth.user")]
-    pub(crate) user: String,
-    /// The header of scheme header.
-    #[serde(default = "auth_header", rename = "auth.header")]
-    pub(crate) auth_header: String,
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -96,15 +79,6 @@ pub(crate) enum Nulls {
     Delete,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Scheme {
-    #[default]
-    Bearer,
-    Basic,
-    Header,
-}
-
 fn records_max() -> usize {
     500
 }
@@ -117,23 +91,11 @@ fn concurrency() -> u32 {
 fn content_type() -> String {
     "application/json".to_owned()
 }
-fn timeout() -> u32 {
-    30_000
-}
-fn auth_header() -> String {
-    "X-Api-Key".to_owned()
-}
 
 impl Settings {
     /// What the schema cannot say.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
-            problems.push(Problem::new(
-                "url",
-                "it begins with neither http:// nor https://",
-            ));
-        }
+        let mut problems: Vec<Problem> = Connection::check_url(&self.url).into_iter().collect();
         if self.mode == Mode::Array && self.url.contains("{key}") {
             let problem = Problem::new("url", "{key} differs within an array");
             problems.push(problem.suggest("batch.mode = single"));
@@ -142,12 +104,7 @@ impl Settings {
             let problem = Problem::new("null.values", "delete takes a request of its own");
             problems.push(problem.suggest("batch.mode = single"));
         }
-        if self.headers.iter().any(|header| !header.contains(':')) {
-            problems.push(Problem::new("headers", "an entry has no colon").suggest("name:value"));
-        }
-        if self.secret.is_some() && self.scheme == Scheme::Basic && self.user.is_empty() {
-            problems.push(Problem::new("auth.user", "scheme basic takes a user"));
-        }
+        problems.extend(self.connection.problems());
         problems
     }
     pub(crate) fn idempotent(&self) -> bool {
@@ -178,21 +135,10 @@ impl Settings {
             (false, Method::Put) => "PUT",
             (false, Method::Patch) => "PATCH",
         };
-        let mut request =
-            http::Request::new(method, url).timeout(Duration::from_millis(self.timeout.into()));
+        let mut request = http::Request::new(method, url);
         if !delete {
             request = request.header("Content-Type", &self.content_type);
         }
-        for header in &self.headers {
-            if let Some((name, value)) = header.split_once(':') {
-                request = request.header(name.trim(), value.trim());
-            }
-        }
-        match (&self.secret, self.scheme) {
-            (None, _) => request,
-            (Some(secret), Scheme::Bearer) => request.bearer(secret),
-            (Some(secret), Scheme::Basic) => request.basic(&self.user, secret),
-            (Some(secret), Scheme::Header) => request.secret_header(&self.auth_header, secret),
-        }
+        self.connection.on(request)
     }
 }

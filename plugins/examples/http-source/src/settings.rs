@@ -46,25 +46,8 @@ pub(crate) struct Settings {
     #[serde(default = "interval", rename = "poll.interval.ms")]
     #[schemars(range(min = 10, max = 86_400_000))]
     pub(crate) interval: u32,
-    /// How long an answer may take, in milliseconds.
-    #[serde(default = "timeout", rename = "request.timeout.ms")]
-    #[schemars(range(min = 1, max = 600_000), extend("x-importance" = "LOW"))]
-    pub(crate) timeout: u32,
-    /// Headers to send, each as name:value.
-    #[serde(default)]
-    pub(crate) headers: Vec<String>,
-    /// The credential; the host sends it, this plugin never sees it.
-    #[serde(default, rename = "auth.secret")]
-    pub(crate) secret: Option<Secret>,
-    /// How the credential is sent: bearer, basic (with auth.user), or header (named by auth.header).
-    #[serde(default, rename = "auth.scheme")]
-    pub(crate) scheme: Scheme,
-    /// The user of scheme basic.
-    #[serde(default, rename = "auth.user")]
-    pub(crate) user: String,
-    /// The header of scheme header.
-    #[serde(default = "auth_header", rename = "auth.header")]
-    pub(crate) auth_header: String,
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -73,15 +56,6 @@ pub(crate) enum Mode {
     #[default]
     Page,
     Cursor,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Scheme {
-    #[default]
-    Bearer,
-    Basic,
-    Header,
 }
 
 fn page_param() -> String {
@@ -99,23 +73,11 @@ fn cursor_param() -> String {
 fn interval() -> u32 {
     5_000
 }
-fn timeout() -> u32 {
-    30_000
-}
-fn auth_header() -> String {
-    "X-Api-Key".to_owned()
-}
 
 impl Settings {
     /// What the schema cannot say.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
-            problems.push(Problem::new(
-                "url",
-                "it begins with neither http:// nor https://",
-            ));
-        }
+        let mut problems: Vec<Problem> = Connection::check_url(&self.url).into_iter().collect();
         let pointers = [
             ("records.pointer", &self.records_pointer),
             ("key.pointer", &self.key_pointer),
@@ -127,30 +89,14 @@ impl Settings {
                 problems.push(problem.suggest(format!("/{}", pointer.replace('.', "/"))));
             }
         }
-        if self.headers.iter().any(|header| !header.contains(':')) {
-            problems.push(Problem::new("headers", "an entry has no colon").suggest("name:value"));
-        }
-        if self.secret.is_some() && self.scheme == Scheme::Basic && self.user.is_empty() {
-            problems.push(Problem::new("auth.user", "scheme basic takes a user"));
-        }
+        problems.extend(self.connection.problems());
         problems
     }
     /// The request for one page, without what remembers earlier answers.
     pub(crate) fn request(&self) -> http::Request {
-        let mut request = http::get(&self.url)
-            .timeout(Duration::from_millis(self.timeout.into()))
+        let request = http::get(&self.url)
             .redirects(5)
             .header("Accept", "application/json");
-        for header in &self.headers {
-            if let Some((name, value)) = header.split_once(':') {
-                request = request.header(name.trim(), value.trim());
-            }
-        }
-        match (&self.secret, self.scheme) {
-            (None, _) => request,
-            (Some(secret), Scheme::Bearer) => request.bearer(secret),
-            (Some(secret), Scheme::Basic) => request.basic(&self.user, secret),
-            (Some(secret), Scheme::Header) => request.secret_header(&self.auth_header, secret),
-        }
+        self.connection.on(request)
     }
 }

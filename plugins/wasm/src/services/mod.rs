@@ -15,7 +15,8 @@ pub use http::{HttpLimits, HttpSettings};
 pub use journal::Journal;
 pub(crate) use journal::Loudness;
 pub use metrics::PluginMetrics;
-pub use stopping::{Following, Stopping};
+pub(crate) use stopping::Following;
+pub use stopping::Stopping;
 
 #[doc(hidden)] // the generated code names it
 pub use http::Body;
@@ -158,6 +159,10 @@ impl Services {
     pub fn begin(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
         self.http.begin(deadline);
+    }
+    /// When the call that is being made ends; none before the first.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
     /// Where the plugin's own lines go; also for what it writes to its standard streams.
     pub fn journal(&self) -> &Arc<Journal> {

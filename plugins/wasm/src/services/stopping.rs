@@ -14,26 +14,7 @@ impl Default for Stopping {
     }
 }
 
-/// Ends with the task that it was made for.
-#[derive(Debug)]
-pub struct Following(AbortHandle);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Stopping {
-    /// Is set once the engine says so: also while a call is being made, whose waits end then.
-    pub fn follow(&self, stop: &Stop) -> Following {
-        let (signalled, stopping) = (stop.signalled(), self.clone());
-        let follow = tokio::spawn(async move {
-            signalled.await;
-            stopping.set();
-        });
-        Following(follow.abort_handle())
-    }
     /// The task is to stop: waits in the host end.
     pub fn set(&self) {
         self.0.send_replace(true);
@@ -46,5 +27,39 @@ impl Stopping {
     pub async fn wait(&self) {
         // The sender lives as long as this: there is no error.
         let _ = self.0.subscribe().wait_for(|stop| *stop).await;
+    }
+}
+
+/// A task's order to stop that follows the engine's, also while a call is being made, whose waits end then. It ends with the task.
+#[derive(Debug)]
+pub(crate) struct Following {
+    stopping: Stopping,
+    follow: AbortHandle,
+}
+
+impl Following {
+    pub(crate) fn new(stop: &Stop) -> Self {
+        let (signalled, stopping) = (stop.signalled(), Stopping::default());
+        let set = stopping.clone();
+        let follow = tokio::spawn(async move {
+            signalled.await;
+            set.set();
+        });
+        let follow = follow.abort_handle();
+        Self { stopping, follow }
+    }
+    /// What the store of the task is given.
+    pub(crate) fn stopping(&self) -> Stopping {
+        self.stopping.clone()
+    }
+    /// The task is to stop, whatever the engine says.
+    pub(crate) fn set(&self) {
+        self.stopping.set();
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.follow.abort();
     }
 }

@@ -49,6 +49,7 @@ pub(super) const RUST_SDK: &[File] = carried![
     "src/batch.rs",
     "src/column.rs",
     "src/config.rs",
+    "src/connection.rs",
     "src/context.rs",
     "src/dictionary.rs",
     "src/edit.rs",
