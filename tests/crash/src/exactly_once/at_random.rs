@@ -15,6 +15,8 @@ const RUN_MAX: Duration = Duration::from_millis(1500);
 const AWAY_MAX: Duration = Duration::from_millis(1200);
 /// One kill in this many is followed by a second one, of whichever worker, while the first one's tasks are taken over.
 const DOUBLE: u32 = 4;
+/// Numbers come in portions, and a quick connector is through with one before the next: so seldom a kill may fall in between, which does not count.
+const MISSES: u32 = 10;
 /// A takeover that takes longer is a fault. The design says 10 s; a loaded machine takes its time.
 const TAKEOVER_MAX: Duration = Duration::from_secs(60);
 
@@ -29,7 +31,9 @@ pub(super) fn kill(
     let mut doubles = 0;
     let mut before = transfer.marks()?;
     let mut since = Instant::now();
-    for number in 1..=kills {
+    let (mut hits, mut misses) = (0, 0);
+    while hits < kills {
+        let number = hits + misses + 1;
         fleet.within(TAKEOVER_MAX, "new numbers in every partition", |_| {
             Ok(all_moved(&before, &transfer.marks()?))
         })?;
@@ -54,11 +58,19 @@ pub(super) fn kill(
         before = transfer.marks()?;
         let arrived: u64 = before.iter().sum();
         let fed = transfer.fed();
+        if arrived < fed {
+            hits += 1;
+            println!("    kill {number:>3}: worker {dead:?} at {arrived} of {fed}");
+        } else {
+            misses += 1;
+            println!(
+                "    kill {number:>3}: worker {dead:?} hit no running transfer: all {arrived} numbers are there"
+            );
+        }
         ensure!(
-            arrived < fed,
-            "kill {number} hit no running transfer: all {arrived} numbers are there"
+            misses <= kills.div_ceil(MISSES),
+            "{misses} kills hit no running transfer, {hits} did"
         );
-        println!("    kill {number:>3}: worker {dead:?} at {arrived} of {fed}");
         for dead in dead {
             std::thread::sleep(AWAY_MAX.mul_f64(random.random()));
             fleet.raise(dead, None)?;
@@ -70,9 +82,9 @@ pub(super) fn kill(
     takeovers.push(since.elapsed());
     takeovers.sort_unstable();
     println!(
-        "    {kills} kills, {doubles} more of another worker amid a takeover; every partition moves again after {:.1} s (median), {:.1} s (longest)",
+        "    {hits} kills, {doubles} more of another worker amid a takeover; every partition moves again after {:.1} s (median), {:.1} s (longest)",
         takeovers[takeovers.len() / 2].as_secs_f64(),
         takeovers[takeovers.len() - 1].as_secs_f64()
     );
-    Ok(kills)
+    Ok(hits)
 }
