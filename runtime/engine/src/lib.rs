@@ -5,7 +5,7 @@
 pub mod budget;
 pub mod connector_config;
 pub mod control;
-pub mod crash_point;
+pub use longshore_sdk::crash_point;
 pub mod guarantee;
 #[cfg(test)]
 mod memory;

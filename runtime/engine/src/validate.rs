@@ -12,6 +12,7 @@ use crate::{
     providers::{Resolved, hide_inside},
     registry::{Connector, Missing, PluginKind, Registry, only},
 };
+pub(crate) use build::live;
 pub use longshore_sdk::config::UnknownKeys;
 use longshore_sdk::{
     Direction, Plugin,

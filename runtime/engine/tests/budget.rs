@@ -12,7 +12,7 @@ use longshore_engine::{
 };
 use longshore_sdk::{
     Datum, Direction, Offset, Offsets, Partition, Record, Refused, Result, SinkRecord,
-    SourceRecord, TopicOffset, TopicOffsets, TopicPartition,
+    SourceRecord, TopicOffset, TopicOffsets, TopicPartition, TopicStates,
     converter::Codec,
     erased::{Boxed, DynConverter, DynSink, DynSource},
 };
@@ -203,7 +203,7 @@ async fn sources(
     if broker(1).is_some_and(|after| after.as_secs() > 9) {
         let waiting = shown
             .iter()
-            .filter(|progress| progress.blocked_on().as_deref() == Some("memory"));
+            .filter(|progress| progress.blocked_on(Duration::MAX).as_deref() == Some("memory"));
         assert!(waiting.count() > 20, "they say what they wait for");
     }
     stop.cancel();
@@ -278,8 +278,15 @@ impl Consumer for Behind {
     fn release(&mut self) -> Boxed<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
-    fn commit<'a>(&'a mut self, _: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+    fn commit_with<'a>(
+        &'a mut self,
+        _: &'a TopicOffsets,
+        _: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+    fn metadata<'a>(&'a mut self, _: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>> {
+        Box::pin(std::future::ready(Ok(TopicStates::new())))
     }
     fn pause(&mut self) -> Result<()> {
         Ok(())

@@ -6,13 +6,13 @@ use crate::{
     consumer, errors,
     handle::Handle,
     native, oauth,
-    question::Asked,
+    question::{Asked, Attempts},
     roster::Roster,
 };
 use longshore_engine::ports::TopicSpec;
 use longshore_sdk::{Error, ErrorKind, Result, TopicOffsets, TopicPartition};
 use rdkafka::{
-    admin::{AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication},
+    admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication, TopicResult},
     consumer::Consumer,
     error::RDKafkaErrorCode as Code,
     topic_partition_list::{Offset, TopicPartitionList},
@@ -161,13 +161,7 @@ impl Admin {
         for (key, value) in &topic.config {
             new = new.set(key, value);
         }
-        let options = AdminOptions::new().operation_timeout(Some(ASK_MAX));
-        let results = Asked::open(&self.settings)?
-            .client()
-            .create_topics([&new], &options)
-            .await
-            .map_err(|error| errors::from_client("create_topic", error))?;
-        for result in results {
+        for result in self.create(&new).await? {
             match result {
                 Ok(_) => {}
                 Err((_, Code::TopicAlreadyExists)) => {
@@ -182,6 +176,23 @@ impl Admin {
         }
         self.await_leaders(&topic.name).await?;
         Ok(true)
+    }
+
+    async fn create(&self, topic: &NewTopic<'_>) -> Result<Vec<TopicResult>> {
+        let mut attempts = Attempts::new();
+        loop {
+            let max = Some(attempts.max());
+            let options = AdminOptions::new()
+                .operation_timeout(max)
+                .request_timeout(max);
+            let asked = Asked::open(&self.settings)?;
+            // A late answer that was not waited for is seen as a topic that another worker has made.
+            match asked.client().create_topics([topic], &options).await {
+                Ok(results) => return Ok(results),
+                Err(error) if attempts.again(&error).await => {}
+                Err(error) => return Err(errors::from_client("create_topic", error)),
+            }
+        }
     }
 
     /// A new topic can be used once each partition has a leader.
@@ -204,46 +215,6 @@ impl Admin {
             Error::transient("create_topic", "the new topic has no leaders yet")
                 .with("topic", topic),
         )
-    }
-
-    /// `None` = the broker does not tell us.
-    pub(crate) async fn config_value(
-        &self,
-        resource: ResourceSpecifier<'_>,
-        key: &str,
-    ) -> Result<Option<String>> {
-        Ok(self.config_values(&[resource], key).await?.pop().flatten())
-    }
-
-    /// The same of several, in one question: values stand in the order of `resources`.
-    pub(crate) async fn config_values(
-        &self,
-        resources: &[ResourceSpecifier<'_>],
-        key: &str,
-    ) -> Result<Vec<Option<String>>> {
-        let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
-        let results = Asked::open(&self.settings)?
-            .client()
-            .describe_configs(resources, &options)
-            .await
-            .map_err(|error| errors::from_client("describe_configs", error))?;
-        let mut values = vec![None; resources.len()];
-        for result in results {
-            match result {
-                Ok(told) => {
-                    let mut asked = resources.iter();
-                    let place = asked.position(|asked| told.specifier == owned(asked));
-                    let entry = told.entry_map().get(key).copied();
-                    if let (Some(place), Some(entry)) = (place, entry) {
-                        values[place].clone_from(&entry.value);
-                    }
-                }
-                Err(code) => {
-                    tracing::warn!(key, code = ?code, "a broker's or topic's config cannot be checked");
-                }
-            }
-        }
-        Ok(values)
     }
 
     /// The offsets that a group has committed.
@@ -363,14 +334,6 @@ impl Admin {
             Ok(ends)
         })
         .await
-    }
-}
-
-fn owned(resource: &ResourceSpecifier<'_>) -> OwnedResourceSpecifier {
-    match resource {
-        ResourceSpecifier::Topic(name) => OwnedResourceSpecifier::Topic((*name).to_owned()),
-        ResourceSpecifier::Group(name) => OwnedResourceSpecifier::Group((*name).to_owned()),
-        ResourceSpecifier::Broker(id) => OwnedResourceSpecifier::Broker(*id),
     }
 }
 

@@ -1,24 +1,29 @@
 //! The engine's door to a cluster.
 
 use crate::{
-    admin::Admin, client::ClientSettings, consumer::GroupConsumer, producer::KafkaProducer,
+    admin::Admin, awaited::Awaited, client::ClientSettings, consumer::GroupConsumer,
+    producer::KafkaProducer,
 };
 use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Producer, ProducerSpec, TopicSpec};
 use longshore_sdk::{Error, Result, TopicOffsets, erased::Boxed};
+use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// Opens clients of one cluster.
 pub struct KafkaBus {
     settings: ClientSettings,
-    admin: OnceCell<Admin>,
+    admin: Arc<OnceCell<Admin>>,
+    awaited: Arc<Awaited>,
 }
 
 impl KafkaBus {
     /// Nothing is opened before it is asked for.
     pub fn new(settings: ClientSettings) -> Self {
+        let admin = Arc::default();
         Self {
+            awaited: Awaited::new(settings.clone(), &admin),
             settings,
-            admin: OnceCell::new(),
+            admin,
         }
     }
     /// The settings that every client starts from.
@@ -42,7 +47,7 @@ impl Bus for KafkaBus {
     }
     fn consumer(&self, spec: ConsumerSpec) -> Boxed<'_, Result<Box<dyn Consumer>>> {
         Box::pin(async move {
-            let consumer = GroupConsumer::open(&self.settings, &spec)?;
+            let consumer = GroupConsumer::open(&self.settings, &spec, &self.awaited)?;
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
     }

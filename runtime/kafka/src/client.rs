@@ -324,7 +324,8 @@ fn clamped(name: &str, value: String) -> String {
         "batch.size" | "fetch.min.bytes" => (1, 100_000_000),
         "message.timeout.ms" | "retries" => (0, i64::from(i32::MAX)),
         "max.partition.fetch.bytes" => (1, 1_000_000_000),
-        "metadata.max.age.ms" => (1, 86_400_000),
+        // A Java client asks no sooner than after its retry.backoff.ms.
+        "topic.metadata.refresh.interval.ms" => (100, 3_600_000),
         "linger.ms" => (0, 900_000),
         _ => return value,
     };

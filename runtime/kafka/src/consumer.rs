@@ -1,6 +1,9 @@
 //! A member of a consumer group: rebalances in band, commits filtered by ownership.
 
+mod metadata;
+
 use crate::{
+    awaited::{self, Awaited, Awaiting},
     blocking::{Bounded, run},
     client::{ClientSettings, Resolved, Role},
     errors,
@@ -9,7 +12,7 @@ use crate::{
     pattern,
 };
 use longshore_engine::ports::{self, ConsumerSpec, Lag, Polled, Subscription};
-use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, erased::Boxed};
+use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, TopicStates, erased::Boxed};
 use rdkafka::{
     consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode as Code},
@@ -29,6 +32,10 @@ const RECORD_COST: usize = 400;
 const COMMIT_MAX: Duration = Duration::from_secs(30);
 /// Never found by a pattern.
 const INTERNAL_TOPICS: &str = "^__consumer_offsets$,^__transaction_state$,^__share_group_state$";
+/// How soon a consumer learns of new topics, if its owner says so.
+const METADATA_AGE: &str = "metadata.max.age.ms";
+/// The same for one whose login is its own: nobody else can ask for it.
+const METADATA_AGE_OWN_MS: u32 = 10_000;
 const SEEK_MAX: Duration = Duration::from_secs(30);
 const SEEK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -41,6 +48,7 @@ pub(crate) struct GroupConsumer {
     unanswered: Option<Event>,
     paused: bool,
     records_max: usize,
+    awaiting: Option<Arc<Awaiting>>,
 }
 
 /// What every consumer of ours has in common; users may change it.
@@ -90,7 +98,12 @@ fn fetch_ahead(resolved: &mut Resolved, bytes: usize) {
 const SESSION_MS: u32 = 8_000;
 
 impl GroupConsumer {
-    pub(crate) fn open(settings: &ClientSettings, spec: &ConsumerSpec) -> Result<Self> {
+    /// `awaited` looks for topics that are created later.
+    pub(crate) fn open(
+        settings: &ClientSettings,
+        spec: &ConsumerSpec,
+        awaited: &Arc<Awaited>,
+    ) -> Result<Self> {
         let mut resolved = settings.resolve(Role::Consumer, &spec.overrides)?;
         resolved.preset("client.id", &spec.client_id);
         resolved.preset("group.id", &spec.group);
@@ -116,18 +129,26 @@ impl GroupConsumer {
         let names: Vec<String> = match &spec.subscription {
             Subscription::Topics(topics) => topics.clone(),
             Subscription::Regex(regex) => {
-                resolved.preset("metadata.max.age.ms", 30_000);
                 // As a Java consumer has it: what the broker keeps for itself is not data.
                 resolved.preset("topic.blacklist", INTERNAL_TOPICS);
                 vec![pattern::posix(regex)?]
             }
         };
+        let told = [&settings.consumer, &spec.overrides]
+            .iter()
+            .any(|layer| layer.contains_key(METADATA_AGE));
+        let shared = awaited::same_login(settings, &resolved)?;
+        if !shared && !told {
+            resolved.preset("topic.metadata.refresh.interval.ms", METADATA_AGE_OWN_MS);
+        }
         let client = Handle::open(&resolved.config(), &spec.client_id)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if let Err(error) = client.consumer().subscribe(&names) {
             client.begin_close(false);
             return Err(Error::config("subscribe", error.to_string()));
         }
+        let awaiting =
+            shared.then(|| awaited.wait((&client, &spec.client_id), &spec.subscription, !told));
         Ok(Self {
             client,
             lanes: Lanes::new(
@@ -138,6 +159,7 @@ impl GroupConsumer {
             unanswered: None,
             paused: false,
             records_max: resolved.records_max.unwrap_or(RECORDS_MAX),
+            awaiting,
         })
     }
 
@@ -239,7 +261,7 @@ impl GroupConsumer {
     }
 
     /// Brokers accept commits of partitions that a member no longer owns, so what is not owned right now is left out (I4).
-    async fn commit(&mut self, offsets: &TopicOffsets) -> Result<()> {
+    async fn commit(&mut self, offsets: &TopicOffsets, metadata: &TopicStates) -> Result<()> {
         if self.client.consumer().assignment_lost() {
             return Ok(());
         }
@@ -247,10 +269,11 @@ impl GroupConsumer {
             .iter()
             .filter(|(at, _)| self.owned.contains(at) && !self.client.events().has_lost(at))
             .map(|(at, offset)| (at, Offset::Offset(*offset)));
-        let list = listed(owned)?;
+        let mut list = listed(owned)?;
         if list.count() == 0 {
             return Ok(());
         }
+        metadata::annotate(&mut list, metadata);
         let client = Arc::clone(&self.client);
         run("commit", Bounded(COMMIT_MAX), move || {
             client
@@ -319,8 +342,15 @@ impl ports::Consumer for GroupConsumer {
     fn release(&mut self) -> Boxed<'_, Result<()>> {
         Box::pin(GroupConsumer::release(self))
     }
-    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
-        Box::pin(GroupConsumer::commit(self, offsets))
+    fn commit_with<'a>(
+        &'a mut self,
+        offsets: &'a TopicOffsets,
+        metadata: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>> {
+        Box::pin(GroupConsumer::commit(self, offsets, metadata))
+    }
+    fn metadata<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>> {
+        Box::pin(GroupConsumer::metadata(self, at))
     }
     fn pause(&mut self) -> Result<()> {
         self.paused = true;
@@ -335,6 +365,11 @@ impl ports::Consumer for GroupConsumer {
     }
     fn lag(&self) -> Vec<Lag> {
         self.lanes.lag(&self.client)
+    }
+    fn missing(&self) -> Vec<String> {
+        self.awaiting
+            .as_ref()
+            .map_or_else(Vec::new, |one| one.missing())
     }
     fn close(mut self: Box<Self>) -> Boxed<'static, Result<()>> {
         self.begin_close();

@@ -47,6 +47,7 @@ pub(crate) fn kind(code: Code) -> ErrorKind {
         | Code::UnsupportedVersion
         | Code::UnsupportedFeature
         | Code::AutoOffsetReset
+        | Code::OffsetMetadataTooLarge
         | Code::InvalidArgument => ErrorKind::Config,
         Code::State | Code::Conflict => ErrorKind::Bug,
         _ => ErrorKind::Transient,
@@ -106,6 +107,9 @@ fn advice(code: Code) -> &'static str {
         | Code::TransactionalIdAuthorizationFailed => "grant the principal the missing right",
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
             "check bootstrap.servers and the network"
+        }
+        Code::OffsetMetadataTooLarge => {
+            "raise offset.metadata.max.bytes of the brokers: a sink's state, of up to 3 KiB, stands beside its offset"
         }
         Code::InvalidRecord => "a compacted topic takes no record without a key",
         Code::AutoOffsetReset => {

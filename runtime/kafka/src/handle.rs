@@ -47,6 +47,8 @@ struct State {
     /// The library's words about the error that comes next.
     reason: String,
     closing: bool,
+    /// A topic that it is to read did not exist.
+    missed_topics: bool,
     /// Rebalances need no answer from the owner.
     at_once: bool,
     listener: Option<std::thread::Thread>,
@@ -103,6 +105,10 @@ impl Events {
             listener.unpark();
         }
     }
+    /// Whether the client has ever been told that one of its topics does not exist.
+    pub(crate) fn has_missed_topics(&self) -> bool {
+        self.state().missed_topics
+    }
     fn at_once(&self) -> bool {
         let state = self.state();
         state.closing || state.at_once
@@ -127,6 +133,7 @@ impl Events {
         {
             self.tell(error);
         } else {
+            self.state().missed_topics |= is_missing(code);
             tracing::debug!(client = self.name, code = ?code, reason, "consumer: the client retries");
         }
     }
@@ -136,17 +143,17 @@ impl Events {
 pub(crate) fn fatal(code: Code, fatal: bool) -> Option<Error> {
     match errors::kind(code) {
         ErrorKind::Auth | ErrorKind::Fenced => Some(errors::coded("poll", code, "")),
-        ErrorKind::Config
-            if !matches!(
-                code,
-                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
-            ) =>
-        {
-            Some(errors::coded("poll", code, ""))
-        }
+        ErrorKind::Config if !is_missing(code) => Some(errors::coded("poll", code, "")),
         _ if fatal => Some(errors::coded("poll", code, "the consumer cannot go on")),
         _ => None,
     }
+}
+
+fn is_missing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
+    )
 }
 
 /// The client library's log lines, under its own target and never louder than a warning: what matters comes back as an error.

@@ -42,7 +42,11 @@ pub(crate) const KEYS: &[(&str, Scope, Rule)] = &[
     ("client.id", Any, Same),
     ("client.rack", Any, Same),
     ("client.dns.lookup", Any, Same),
-    ("metadata.max.age.ms", Any, Same),
+    (
+        "metadata.max.age.ms",
+        Any,
+        Renamed("topic.metadata.refresh.interval.ms"),
+    ),
     ("metadata.recovery.strategy", Any, Same),
     ("metadata.recovery.rebootstrap.trigger.ms", Any, Same),
     ("connections.max.idle.ms", Any, Same),

@@ -193,7 +193,7 @@ impl KafkaTerm {
         let (ending, commit) = (Arc::clone(producer.shared()), written.is_ok());
         let ended = run("put", Bounded(TRANSACTION_MAX * 2), move || {
             let result = if commit {
-                ending.commit_transaction(TRANSACTION_MAX)
+                producer::commit(&ending, TRANSACTION_MAX)
             } else {
                 ending.abort_transaction(TRANSACTION_MAX)
             };

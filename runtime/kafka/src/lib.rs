@@ -7,10 +7,12 @@
 
 mod admin;
 mod alive;
+mod awaited;
 mod blocking;
 mod bus;
 mod client;
 mod consumer;
+mod described;
 mod errors;
 mod handle;
 mod internal;

@@ -176,27 +176,33 @@ impl KafkaMembership {
     }
 }
 
-/// A coordinator that has just taken over, from a broker that died, reads what it takes over before it answers.
+/// The group's members, while a broker may have died a moment ago: whoever takes over from it as the group's coordinator reads what it takes over before
+/// it answers, and until the cluster has noticed, the dead one is asked, too.
 async fn first_roster(admin: &Admin, group: &str) -> Result<Roster> {
     let started = Instant::now();
+    let mut said = false;
     loop {
         match admin.roster(group).await {
-            Err(error)
-                if started.elapsed() < COORDINATOR_MAX
-                    && matches!(
-                        errors::code(&error),
-                        Some(
-                            "CoordinatorLoadInProgress"
-                                | "CoordinatorNotAvailable"
-                                | "NotCoordinator"
-                        )
-                    ) =>
-            {
+            Err(error) if is_passing(&error) && started.elapsed() < COORDINATOR_MAX => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "a broker cannot be asked for the group's members, it is asked again");
+                }
                 tokio::time::sleep(COORDINATOR_AGAIN).await;
             }
             answer => return answer,
         }
     }
+}
+
+fn is_passing(error: &Error) -> bool {
+    let codes = [
+        "CoordinatorLoadInProgress",
+        "CoordinatorNotAvailable",
+        "NotCoordinator",
+        "BrokerTransportFailure",
+        "OperationTimedOut",
+    ];
+    errors::code(error).is_some_and(|code| codes.contains(&code))
 }
 
 /// A client that joins. Given up before it has, it leaves: its thread alone would keep a member alive that nobody knows of, and that may lead.
@@ -276,20 +282,26 @@ async fn listed(
         if let Some(error) = client.events().trouble() {
             return Err(error);
         }
-        let roster = admin.roster(&spec.group).await?;
-        if roster.lists(namesakes.me()) {
-            // Both may have started at the same moment.
-            namesakes.ask(&roster).await?;
-            return Ok(roster);
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::transient(
-                "join",
-                format!(
-                    "the broker does not list this worker in group {}",
-                    spec.group
-                ),
-            ));
+        match admin.roster(&spec.group).await {
+            Ok(roster) if roster.lists(namesakes.me()) => {
+                // Both may have started at the same moment.
+                namesakes.ask(&roster).await?;
+                return Ok(roster);
+            }
+            Ok(_) if Instant::now() >= deadline => {
+                return Err(Error::transient(
+                    "join",
+                    format!(
+                        "the broker does not list this worker in group {}",
+                        spec.group
+                    ),
+                ));
+            }
+            Ok(_) => {}
+            Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(COORDINATOR_AGAIN).await;
+            }
+            Err(error) => return Err(error),
         }
         news(client).await;
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use deliveries::{Deliveries, Inner};
-pub(crate) use deliveries::{connect, fatal, init};
+pub(crate) use deliveries::{commit, connect, fatal, init};
 use longshore_engine::ports::{self, ProducerSpec, Receipt};
 use longshore_sdk::{Datum, Error, ErrorKind, Record, Result, Topic, erased::Boxed};
 use rdkafka::{
@@ -203,7 +203,7 @@ impl KafkaProducer {
                 }
             }
         }
-        self.transact("commit", |p| p.commit_transaction(TRANSACTION_MAX))
+        self.transact("commit", |producer| commit(producer, TRANSACTION_MAX))
             .await
     }
 }

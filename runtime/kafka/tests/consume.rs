@@ -3,7 +3,7 @@
 mod rig;
 
 use longshore_engine::ports::{Bus, Consumer, ConsumerSpec, Polled, Subscription};
-use longshore_sdk::{ErrorKind, Topic, TopicOffsets, TopicPartition};
+use longshore_sdk::{ErrorKind, STATE_MAX, Topic, TopicOffsets, TopicPartition, TopicStates};
 use rig::{Cluster, LONG, all_ok, bytes, read, record, send, step, unique};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -120,6 +120,47 @@ async fn a_second_member_gets_its_part_only_after_release_and_commits_are_filter
     };
     assert_eq!(rest.len(), 2);
     second.start(&TopicOffsets::new()).await.expect("start");
+    second.close().await.expect("close");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_goes_with_the_offsets_to_the_next_owner() {
+    let cluster = Cluster::start().await;
+    let topic = cluster.topic(2).await;
+    fill(&cluster, &topic, 2, 5).await;
+    let group = unique("g");
+    let mut first = cluster.consumer(&group, &[&topic], &[]).await;
+    read(&mut first, 10).await;
+    let both = [at(&topic, 0), at(&topic, 1)];
+    let none = first.metadata(&both).await.expect("asked");
+    assert_eq!(none, TopicStates::new());
+    let offsets: TopicOffsets = both.iter().map(|at| (at.clone(), 3)).collect();
+    // The longest state with its mark, in letters that take two bytes each.
+    let long = "é".repeat(STATE_MAX / 2) + "a mark of some bytes";
+    let texts: TopicStates = [
+        (both[0].clone(), "{\"rows\":3}".to_owned()),
+        (both[1].clone(), long),
+    ]
+    .into();
+    first.commit_with(&offsets, &texts).await.expect("commit");
+    assert_eq!(first.metadata(&both).await.expect("asked"), texts);
+    first.close().await.expect("close");
+
+    let mut second = cluster.consumer(&group, &[&topic], &[]).await;
+    let Polled::Assigned(assigned) = event(&mut second).await else {
+        panic!("the first event is an assignment");
+    };
+    // As a sink task asks: before it answers the assignment.
+    let found = second.metadata(&assigned).await.expect("asked");
+    assert_eq!(found, texts);
+    second.start(&TopicOffsets::new()).await.expect("start");
+    let records = read(&mut second, 4).await;
+    assert!(records.iter().all(|record| record.at.offset >= 3));
+    // A commit without it takes it away, for its partitions alone.
+    let one: TopicOffsets = [(both[1].clone(), 5)].into();
+    second.commit(&one).await.expect("commit");
+    let left = second.metadata(&both).await.expect("asked");
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&both[0]]);
     second.close().await.expect("close");
 }
 

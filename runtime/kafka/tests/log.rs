@@ -19,6 +19,7 @@ async fn open(cluster: &Cluster, topic: &str) -> KafkaLog {
         topic: topic.to_owned(),
         key: "config.storage.topic",
         client_id: unique("log"),
+        ..LogSpec::default()
     };
     let admin = Admin::connect(&cluster.settings).await.expect("admin");
     KafkaLog::open(&admin, spec).await.expect("open")
@@ -112,6 +113,7 @@ async fn a_missing_topic_is_named() {
         topic: unique("missing"),
         key: "config.storage.topic",
         client_id: "log".to_owned(),
+        ..LogSpec::default()
     };
     let admin = Admin::connect(&cluster.settings).await.expect("admin");
     let error = KafkaLog::open(&admin, spec).await.err().expect("missing");

@@ -3,7 +3,7 @@
 use crate::{
     Error, Guarantee, Offsets, Plugin, Predicate, Record, Refused, Result, Share, Sink,
     SinkConnector, SinkContext, SinkRecord, Source, SourceConnector, SourceContext, SourceRecord,
-    TopicOffsets, TopicPartition, Transform, Verdict,
+    TopicOffsets, TopicPartition, TopicStates, Transform, Verdict,
     config::{Definition, Finding, Flat, read},
     converter::{Converter, Part, Unconverted},
 };
@@ -16,6 +16,9 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[allow(missing_docs)]
 pub trait DynSource: Send {
     fn poll(&mut self, max_wait: Duration) -> Boxed<'_, Result<Vec<SourceRecord>>>;
+    fn advanced(&mut self) -> Offsets {
+        Offsets::new()
+    }
     fn commit<'a>(&'a mut self, offsets: &'a Offsets) -> Boxed<'a, Result<()>>;
     fn close(&mut self) -> Boxed<'_, Result<()>>;
 }
@@ -23,6 +26,9 @@ pub trait DynSource: Send {
 impl<S: Source> DynSource for S {
     fn poll(&mut self, max_wait: Duration) -> Boxed<'_, Result<Vec<SourceRecord>>> {
         Box::pin(Source::poll(self, max_wait))
+    }
+    fn advanced(&mut self) -> Offsets {
+        Source::advanced(self)
     }
     fn commit<'a>(&'a mut self, offsets: &'a Offsets) -> Boxed<'a, Result<()>> {
         Box::pin(Source::commit(self, offsets))
@@ -41,6 +47,13 @@ pub trait DynSink: Send {
     ) -> Boxed<'a, Result<Option<TopicOffsets>>>;
     fn put<'a>(&'a mut self, batch: &'a [SinkRecord]) -> Boxed<'a, Result<Vec<Refused>>>;
     fn flush<'a>(&'a mut self, upto: &'a TopicOffsets) -> Boxed<'a, Result<TopicOffsets>>;
+    fn keeps_states(&self) -> bool {
+        false
+    }
+    fn restored(&mut self, _states: &TopicStates) {}
+    fn states(&mut self) -> TopicStates {
+        TopicStates::new()
+    }
     fn revoked<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<()>>;
     fn close(&mut self) -> Boxed<'_, Result<()>>;
 }
@@ -58,6 +71,15 @@ impl<S: Sink> DynSink for S {
     fn flush<'a>(&'a mut self, upto: &'a TopicOffsets) -> Boxed<'a, Result<TopicOffsets>> {
         Box::pin(Sink::flush(self, upto))
     }
+    fn keeps_states(&self) -> bool {
+        Sink::keeps_states(self)
+    }
+    fn restored(&mut self, states: &TopicStates) {
+        Sink::restored(self, states);
+    }
+    fn states(&mut self) -> TopicStates {
+        Sink::states(self)
+    }
     fn revoked<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<()>> {
         Box::pin(Sink::revoked(self, at))
     }
@@ -70,12 +92,19 @@ impl<S: Sink> DynSink for S {
 #[allow(missing_docs)]
 pub trait DynTransform: Send {
     fn placed(&mut self, connector: &str, task: u32);
+    fn check<'a>(&'a mut self, connector: &'a str) -> Boxed<'a, Vec<Finding>> {
+        let _ = connector;
+        Box::pin(std::future::ready(Vec::new()))
+    }
     fn apply(&mut self, batch: Vec<Record>) -> Boxed<'_, Vec<Verdict>>;
 }
 
 impl<T: Transform> DynTransform for T {
     fn placed(&mut self, connector: &str, task: u32) {
         Transform::placed(self, connector, task);
+    }
+    fn check<'a>(&'a mut self, connector: &'a str) -> Boxed<'a, Vec<Finding>> {
+        Box::pin(Transform::check(self, connector))
     }
     fn apply(&mut self, batch: Vec<Record>) -> Boxed<'_, Vec<Verdict>> {
         Box::pin(Transform::apply(self, batch))

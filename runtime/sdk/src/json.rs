@@ -11,7 +11,7 @@ mod scan;
 pub use number::{decimal_from_text, decimal_text, double_text, float_text};
 pub use print::{Style, print, print_base64, print_string};
 pub use read::{parse, parse_name};
-pub use scan::{DEPTH_MAX, Items, Member, Members, first, items, members};
+pub use scan::{DEPTH_MAX, Items, Member, Members, first, is_value, items, members};
 
 #[cfg(test)]
 mod tests;

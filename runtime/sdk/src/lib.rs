@@ -9,6 +9,8 @@ pub mod calendar;
 pub mod config;
 pub mod connector;
 pub mod converter;
+#[doc(hidden)]
+pub mod crash_point;
 pub mod erased;
 pub mod error;
 pub mod json;
@@ -30,7 +32,9 @@ pub use connector::{
 };
 pub use converter::Converter;
 pub use error::{Error, ErrorKind, Refused, Result};
-pub use offset::{Offset, Offsets, Partition, TopicOffset, TopicOffsets, TopicPartition};
+pub use offset::{
+    Offset, Offsets, Partition, STATE_MAX, TopicOffset, TopicOffsets, TopicPartition, TopicStates,
+};
 pub use record::{Datum, Header, Headers, Record, SinkRecord, SourceRecord, Topic};
 pub use schema::{Field, Kind, Schema};
 pub use secret::Secret;

@@ -67,6 +67,14 @@ impl Offset {
             Repr::Counter(field, position) => Bytes::from(format!("{{\"{field}\":{position}}}")),
         }
     }
+    /// A rough size in bytes, for limits.
+    pub fn size(&self) -> usize {
+        // The longest position has 20 digits.
+        match &self.0 {
+            Repr::Json(json) => json.len(),
+            Repr::Counter(field, _) => field.len() + 25,
+        }
+    }
     /// Reads the offset as a typed value.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         parse(&self.json(), "offset")
@@ -143,6 +151,12 @@ impl fmt::Display for TopicOffset {
 
 /// For each partition the offset of the *next* record to read, as Kafka commits it.
 pub type TopicOffsets = BTreeMap<TopicPartition, i64>;
+
+/// The longest state of a partition, in bytes. Brokers take 4,096 of metadata with an offset by default (`offset.metadata.max.bytes`).
+pub const STATE_MAX: usize = 3 * 1024;
+
+/// For some partitions the state that a sink keeps with the committed offset: text of at most [`STATE_MAX`] bytes; an empty one is none.
+pub type TopicStates = BTreeMap<TopicPartition, String>;
 
 fn to_json(value: &impl Serialize, op: &'static str) -> Result<Bytes> {
     match serde_json::to_vec(value) {

@@ -1,6 +1,6 @@
 //! Sinks: tasks that write a system.
 
-use crate::{Refused, Result, SinkRecord, Stop, TopicOffsets, TopicPartition};
+use crate::{Refused, Result, SinkRecord, Stop, TopicOffsets, TopicPartition, TopicStates};
 use std::{future::Future, sync::Arc};
 
 /// One task of a sink connector.
@@ -23,6 +23,24 @@ pub trait Sink: Send {
     /// Makes everything taken so far durable, up to `upto` (next offset per partition), and returns the offsets that may be committed:
     /// normally `upto`. It is called after every refused record's dead letter is acknowledged, and never again on this task once it failed.
     fn flush(&mut self, upto: &TopicOffsets) -> impl Future<Output = Result<TopicOffsets>> + Send;
+    /// Whether this sink keeps a state with each partition's committed offset: what it needs in order to go on from there (how far an upload
+    /// got, the name of a file, a digest). Only then the engine calls [`Sink::restored`] and [`Sink::states`]. Asked when it is opened.
+    fn keeps_states(&self) -> bool {
+        false
+    }
+    /// The states that were committed with the offsets of partitions that come, told just before `assigned` names these. A partition may be
+    /// missing at any time, since whoever sets a group's offsets otherwise (another tool, another runtime) leaves the state out: a sink must
+    /// be able to do without it. Where the target keeps the offsets there are none: there it keeps the state, too. Another version of this
+    /// sink, or another sink under the same name, may have written them.
+    fn restored(&mut self, states: &TopicStates) {
+        let _ = states;
+    }
+    /// The states that have changed since the last call; asked after each flush that succeeded. They are committed with the offsets that this
+    /// flush returned for their partitions, and with every later one until they change again, so they must be true there. One of a partition
+    /// whose offset was held back waits for its next offset: a state alone makes no commit. Longer than [`crate::STATE_MAX`] = the task fails.
+    fn states(&mut self) -> TopicStates {
+        TopicStates::new()
+    }
     /// Partitions went away, after a flush; or were lost, without one.
     fn revoked(&mut self, at: &[TopicPartition]) -> impl Future<Output = Result<()>> + Send {
         let _ = at;

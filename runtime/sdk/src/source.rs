@@ -15,6 +15,14 @@ pub trait Source: Send {
         &mut self,
         max_wait: Duration,
     ) -> impl Future<Output = Result<Vec<SourceRecord>>> + Send;
+    /// Progress without a record: lanes in which reading goes on elsewhere than after their last record (what lay between was filtered out, a
+    /// page was empty and has an ETag now, a cursor moved on, a heartbeat). Asked once after each poll that answered records, none, or its
+    /// end; a source forgets what it has answered. An offset counts once everything returned so far in its lane is delivered (I1), in place
+    /// of the last record's, and is stored with the next commit: in a transaction of its own, where there are transactions and no record
+    /// comes along. Answer lanes that have changed, not all of them each time: each change costs a commit. Waits for nothing.
+    fn advanced(&mut self) -> Offsets {
+        Offsets::new()
+    }
     /// The offsets are durable (I2): the system that is read may forget what lies before them.
     fn commit(&mut self, offsets: &Offsets) -> impl Future<Output = Result<()>> + Send {
         let _ = offsets;

@@ -1,6 +1,6 @@
 //! Transforms and predicates: Kafka Connect's single message transforms.
 
-use crate::{Error, Record};
+use crate::{Error, Record, config::Finding};
 use std::future::Future;
 
 /// What a transform decided about one record.
@@ -19,6 +19,12 @@ pub trait Transform: Send {
     /// Says once, before the first batch, whose records these are: for logs and metrics.
     fn placed(&mut self, connector: &str, task: u32) {
         let _ = (connector, task);
+    }
+    /// What is wrong with its config beyond what building it tells, by a look at what it needs; `connector` is the connector's name. Has no
+    /// side effects. Asked before a config is stored, of a transform that is then thrown away.
+    fn check(&mut self, connector: &str) -> impl Future<Output = Vec<Finding>> + Send {
+        let _ = connector;
+        std::future::ready(Vec::new())
     }
     /// One verdict per record, in order. Never fails as a whole.
     fn apply(&mut self, batch: Vec<Record>) -> impl Future<Output = Vec<Verdict>> + Send;

@@ -12,8 +12,9 @@ pub mod source;
 
 /// The bugs that can be planted in the engine (its `mutant!`), each with the world that must catch it. The engine's own tests catch
 /// `init-without-check`, `ambiguous-commit-retried`, `resume-without-reread`, `store-after-loss` and `secrets-are-shown`, too or alone.
-pub const MUTANTS: [(&str, &str); 17] = [
+pub const MUTANTS: [(&str, &str); 19] = [
     ("source-commit-before-store", "source"),
+    ("advance-overtakes", "source"),
     ("receipt-dropped", "source"),
     ("ledger-out-of-order", "source"),
     ("commit-before-flush", "sink"),
@@ -25,6 +26,7 @@ pub const MUTANTS: [(&str, &str); 17] = [
     ("flush-error-ignored", "sink"),
     ("lost-kept", "sink"),
     ("offset-off-by-one", "sink"),
+    ("state-not-carried", "sink"),
     ("stale-end", "cluster"),
     ("leader-ignores-fencing", "cluster"),
     ("restart-without-lanes", "cluster"),

@@ -137,9 +137,12 @@ fn settings(rng: &mut StdRng) -> TaskSettings {
     } else {
         Duration::from_secs(10)
     };
+    let in_flight_bytes_max = rng.random_range(40..2000);
     TaskSettings {
         in_flight_max: rng.random_range(5..80),
-        in_flight_bytes_max: rng.random_range(40..2000),
+        in_flight_bytes_max,
+        // From each lane that moves to all of them together.
+        offsets_bytes_max: in_flight_bytes_max * 2,
         commit_interval: Duration::from_millis(rng.random_range(5..120)),
         poll_wait: Duration::from_millis(rng.random_range(5..100)),
         retry_timeout: Duration::from_secs(20),

@@ -9,6 +9,7 @@ use crate::{
 };
 use longshore_sdk::config::{Finding, Flat};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long live checks of a connector may take.
 const CHECK_MAX: Duration = Duration::from_secs(30);
@@ -103,12 +104,17 @@ impl Control {
         )
     }
 
-    /// What the connector finds when it looks at the system.
+    /// What the connector finds when it looks at the system, and its transforms.
     async fn live_findings(&self, resolved: &Resolved) -> Vec<Finding> {
         let Some(connector) = self.plugin(&resolved.config) else {
             return Vec::new();
         };
-        let checked = tokio::time::timeout(CHECK_MAX, connector.check(&resolved.config)).await;
+        let until = Instant::now() + CHECK_MAX;
+        let config = &resolved.config;
+        let (checked, of_transforms) = tokio::join!(
+            tokio::time::timeout_at(until, connector.check(config)),
+            validate::live(config, &self.cx.registry, until)
+        );
         let mut findings = checked.unwrap_or_else(|_| {
             let text = format!(
                 "the connector's check of the system took longer than {} s",
@@ -116,6 +122,7 @@ impl Control {
             );
             vec![Finding::new("connector.class", text)]
         });
+        findings.extend(of_transforms);
         // I8: a finding may quote the value that a placeholder stands for.
         for finding in &mut findings {
             finding.problem = resolved.secrets.hide_text(&finding.problem);

@@ -5,7 +5,8 @@ use crate::ports::{
     Bus, Consumer, ConsumerSpec, Lag, Polled, Producer, ProducerSpec, Subscription, TopicSpec,
 };
 use longshore_sdk::{
-    Error, Record, Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, erased::Boxed,
+    Error, Record, Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, TopicStates,
+    erased::Boxed,
 };
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,8 @@ use std::{
 pub(crate) struct MemoryBus {
     topics: Mutex<BTreeMap<String, Vec<Record>>>,
     committed: Mutex<BTreeMap<String, TopicOffsets>>,
+    /// What was committed with the offsets, by group.
+    metadata: Mutex<BTreeMap<String, TopicStates>>,
     clients: Mutex<Vec<String>>,
     created: Mutex<BTreeMap<String, TopicSpec>>,
     asked: AtomicUsize,
@@ -57,6 +60,11 @@ impl MemoryBus {
     pub(crate) fn committed_of(&self, group: &str) -> Option<i64> {
         let committed = self.committed.lock().expect("no panic");
         Some(committed.get(group)?.values().sum())
+    }
+    /// What a group has committed with its offsets.
+    pub(crate) fn metadata_of(&self, group: &str) -> TopicStates {
+        let kept = self.metadata.lock().expect("no panic");
+        kept.get(group).cloned().unwrap_or_default()
     }
     /// The next so many requests for topics are refused for a while.
     pub(crate) fn refuse_topics(&self, count: usize) {
@@ -222,13 +230,26 @@ impl Consumer for MemoryConsumer {
     fn release(&mut self) -> Boxed<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
-    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+    fn commit_with<'a>(
+        &'a mut self,
+        offsets: &'a TopicOffsets,
+        metadata: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>> {
         let mut committed = self.bus.committed.lock().expect("no panic");
         committed
             .entry(self.group.clone())
             .or_default()
             .extend(offsets.clone());
+        let mut kept = self.bus.metadata.lock().expect("no panic");
+        let kept = kept.entry(self.group.clone()).or_default();
+        kept.retain(|at, _| !offsets.contains_key(at));
+        kept.extend(metadata.clone());
         Box::pin(std::future::ready(Ok(())))
+    }
+    fn metadata<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>> {
+        let mut kept = self.bus.metadata_of(&self.group);
+        kept.retain(|partition, _| at.contains(partition));
+        Box::pin(std::future::ready(Ok(kept)))
     }
     fn pause(&mut self) -> Result<()> {
         self.paused = true;

@@ -3,7 +3,7 @@
 use super::Receipt;
 use bytes::Bytes;
 use longshore_sdk::{
-    Error, Record, Result, SinkRecord, TopicOffsets, TopicPartition, erased::Boxed,
+    Error, Record, Result, SinkRecord, TopicOffsets, TopicPartition, TopicStates, erased::Boxed,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -121,6 +121,8 @@ pub struct Lag {
     pub end: i64,
 }
 
+static NO_METADATA: TopicStates = TopicStates::new();
+
 /// Reads records as a member of a group.
 pub trait Consumer: Send {
     /// The next event, or an empty batch after `max_wait`. Must be called often enough to stay in the group, also while paused.
@@ -130,7 +132,17 @@ pub trait Consumer: Send {
     /// Answers `Revoked`: only now may another member take the partitions.
     fn release(&mut self) -> Boxed<'_, Result<()>>;
     /// Commits offsets of partitions that are owned right now; others are left out, silently. Waits for the broker's answer.
-    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>>;
+    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+        self.commit_with(offsets, &NO_METADATA)
+    }
+    /// The same, each offset with its entry in `metadata`; those that have none there lose what they had.
+    fn commit_with<'a>(
+        &'a mut self,
+        offsets: &'a TopicOffsets,
+        metadata: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>>;
+    /// The metadata that was committed with the offsets of partitions, whoever did it; nothing where there is none. Asks the broker.
+    fn metadata<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>>;
     /// Poll brings events only, no records, until [`Consumer::resume`].
     fn pause(&mut self) -> Result<()>;
     /// The opposite of [`Consumer::pause`].
@@ -139,6 +151,10 @@ pub trait Consumer: Send {
     fn seek<'a>(&'a mut self, at: &'a TopicOffsets) -> Boxed<'a, Result<()>>;
     /// Position and end of each assigned partition; no call to the broker.
     fn lag(&self) -> Vec<Lag>;
+    /// The topics that it is to read by name and that do not exist, as far as is known; no call to the broker.
+    fn missing(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Leaves the group, without a commit.
     fn close(self: Box<Self>) -> Boxed<'static, Result<()>>;
 }

@@ -1,12 +1,16 @@
 //! Which source offsets are safe to store: those up to which everything in their lane is settled (I1).
 
 use crate::{mutant::mutant, ports::Ticket};
+use bytes::Bytes;
 use longshore_sdk::{Error, Offset, Offsets, Partition, Result};
 use std::collections::{HashMap, VecDeque};
 
 /// Tickets carry their lane's place in the table above, their number within the lane below these bits.
 const NUMBER_BITS: u32 = 40;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+
+/// What a lane takes whose offset waits for its commit, beside name and offset: its places in the ledger, in a commit and in what is told.
+const LANE_BYTES: usize = 256;
 
 /// The records of one source task between poll and delivery. It is the task's only queue: when it is full, polling stops (I6).
 pub struct Ledger {
@@ -17,6 +21,7 @@ pub struct Ledger {
     last: usize,
     open: usize,
     bytes: usize,
+    safe_bytes: usize,
     open_max: usize,
     bytes_max: usize,
 }
@@ -48,11 +53,12 @@ impl Ledger {
             last: 0,
             open: 0,
             bytes: 0,
+            safe_bytes: 0,
             open_max,
             bytes_max,
         }
     }
-    /// Whether another batch may be polled.
+    /// Whether there is room for another batch of records.
     pub fn has_room(&self) -> bool {
         self.open < self.open_max && self.bytes < self.bytes_max
     }
@@ -82,6 +88,16 @@ impl Ledger {
         });
         Ticket(((at as u64) << NUMBER_BITS) | (number & NUMBER_MASK))
     }
+    /// Reading goes on at `offset` once every record of the lane that was entered so far is settled: the last one's offset gives way to it, so
+    /// that it never overtakes a record (I1) and takes no place of its own (I6). A lane without open records is safe there at once.
+    pub fn advance(&mut self, lane: &Partition, offset: Offset) {
+        let at = self.lane(lane);
+        let lane = &mut self.lanes[at];
+        match lane.entries.back_mut() {
+            Some(last) if !mutant!("advance-overtakes") => last.offset = offset,
+            _ => self.make_safe(at, offset),
+        }
+    }
     /// The record is delivered, or left out on purpose; answers its bytes. O(1), amortized. An unknown ticket is a bug (I5).
     pub fn settle(&mut self, ticket: Ticket) -> Result<usize> {
         let unknown = || {
@@ -103,14 +119,16 @@ impl Ledger {
         if mutant!("ledger-out-of-order") {
             (0..place).for_each(|before| lane.entries[before].settled = true);
         }
+        let mut safe = None;
         while let Some(entry) = lane.entries.pop_front_if(|entry| entry.settled) {
             // I1: an offset becomes safe only when it is at the front of its lane.
-            if lane.safe.replace(entry.offset).is_none() {
-                self.moved.push(at);
-            }
+            safe = Some(entry.offset);
             lane.first += 1;
             self.open -= 1;
             self.bytes -= entry.bytes;
+        }
+        if let Some(offset) = safe {
+            self.make_safe(at, offset);
         }
         Ok(bytes)
     }
@@ -118,22 +136,43 @@ impl Ledger {
     pub fn has_safe(&self) -> bool {
         !self.moved.is_empty()
     }
+    /// The rough size of what [`Ledger::take_safe`] would return: records that are settled take no room any more, the lanes they moved do.
+    pub fn safe_bytes(&self) -> usize {
+        self.safe_bytes
+    }
     /// Takes what became safe since the last call.
     pub fn take_safe(&mut self) -> Offsets {
         let mut safe = Offsets::new();
+        self.safe_bytes = 0;
         for at in self.moved.drain(..) {
             let lane = &mut self.lanes[at];
-            if let Some(offset) = lane.safe.take() {
-                safe.insert(lane.name.clone(), offset);
-            }
-            // A source may have any number of lanes in its life (files): those at rest give their place back. Numbers go on, so that old tickets stay unknown.
-            if lane.entries.is_empty() {
+            let offset = lane.safe.take();
+            // A source may have any number of lanes in its life (files): those at rest give their place back, and forget their name. Numbers go
+            // on, so that old tickets stay unknown.
+            let name = if lane.entries.is_empty() {
                 lane.live = false;
                 self.by_name.remove(&lane.name);
                 self.idle.push(at);
+                std::mem::replace(&mut lane.name, Partition::from_json(Bytes::new()))
+            } else {
+                lane.name.clone()
+            };
+            if let Some(offset) = offset {
+                safe.insert(name, offset);
             }
         }
         safe
+    }
+    fn make_safe(&mut self, at: usize, offset: Offset) {
+        let lane = &mut self.lanes[at];
+        self.safe_bytes += offset.size();
+        match lane.safe.replace(offset) {
+            Some(before) => self.safe_bytes -= before.size(),
+            None => {
+                self.safe_bytes += LANE_BYTES + lane.name.json().len();
+                self.moved.push(at);
+            }
+        }
     }
     fn lane(&mut self, name: &Partition) -> usize {
         // Batches mostly stay in one lane.
@@ -172,6 +211,13 @@ impl Ledger {
         self.by_name.insert(name.clone(), at);
         at
     }
+}
+
+/// The rough size of offsets on their way from the ledger to the source.
+pub(super) fn size(offsets: &Offsets) -> usize {
+    let one =
+        |(lane, offset): (&Partition, &Offset)| LANE_BYTES + lane.json().len() + offset.size();
+    offsets.iter().map(one).sum()
 }
 
 #[cfg(test)]
@@ -229,6 +275,59 @@ mod tests {
     }
 
     #[test]
+    fn progress_never_overtakes_a_record() {
+        let mut ledger = Ledger::new(100, 1000);
+        let first = ledger.open(&lane(0), offset(1), 10);
+        let second = ledger.open(&lane(0), offset(2), 10);
+        ledger.advance(&lane(0), offset(8));
+        ledger.advance(&lane(0), offset(9));
+        assert!(ledger.take_safe().is_empty(), "I1: nothing is delivered");
+        ledger.settle(second).expect("open");
+        assert!(ledger.take_safe().is_empty(), "I1: the first is not");
+        ledger.settle(first).expect("open");
+        assert_eq!(ledger.take_safe(), Offsets::from([(lane(0), offset(9))]));
+        let third = ledger.open(&lane(0), offset(10), 10);
+        ledger.advance(&lane(0), offset(11));
+        let fourth = ledger.open(&lane(0), offset(12), 10);
+        ledger.settle(third).expect("open");
+        assert_eq!(ledger.take_safe(), Offsets::from([(lane(0), offset(11))]));
+        ledger.settle(fourth).expect("open");
+        assert_eq!(ledger.take_safe(), Offsets::from([(lane(0), offset(12))]));
+    }
+
+    #[test]
+    fn progress_in_a_lane_at_rest_is_safe_at_once_and_takes_no_room() {
+        let mut ledger = Ledger::new(1, 1);
+        let open = ledger.open(&lane(0), offset(1), 1);
+        ledger.advance(&lane(1), offset(4));
+        ledger.advance(&lane(1), offset(5));
+        assert_eq!(ledger.len(), 1, "I6: only records count");
+        assert_eq!(ledger.take_safe(), Offsets::from([(lane(1), offset(5))]));
+        assert!(!ledger.has_safe());
+        ledger.settle(open).expect("open");
+        assert!(ledger.is_empty() && ledger.has_room());
+    }
+
+    #[test]
+    fn what_waits_for_a_commit_is_counted_once_per_lane() {
+        let mut ledger = Ledger::new(100, 1000);
+        ledger.advance(&lane(0), offset(1));
+        let one = ledger.safe_bytes();
+        assert!(one > lane(0).json().len());
+        ledger.advance(&lane(0), offset(2));
+        assert_eq!(ledger.safe_bytes(), one);
+        ledger.advance(&lane(0), Offset::from_json(vec![b'9'; 5000].into()));
+        assert!(ledger.safe_bytes() > 5000, "I6: an offset has any size");
+        ledger.advance(&lane(0), offset(3));
+        let open = ledger.open(&lane(1), offset(1), 10);
+        assert_eq!(ledger.safe_bytes(), one, "an open record is counted itself");
+        ledger.settle(open).expect("open");
+        assert_eq!(ledger.safe_bytes(), 2 * one);
+        assert_eq!(size(&ledger.take_safe()), 2 * one);
+        assert_eq!(ledger.safe_bytes(), 0);
+    }
+
+    #[test]
     fn it_is_full_by_records_or_bytes() {
         let mut ledger = Ledger::new(2, 100);
         let one = ledger.open(&lane(0), offset(1), 100);
@@ -243,13 +342,15 @@ mod tests {
     proptest! {
         /// Against a model: per lane, the longest settled prefix.
         #[test]
-        fn it_agrees_with_the_model(steps in proptest::collection::vec((0usize..4, 0u8..8, any::<prop::sample::Index>()), 1..200)) {
+        fn it_agrees_with_the_model(steps in proptest::collection::vec((0usize..4, 0u8..10, any::<prop::sample::Index>()), 1..200)) {
             let mut ledger = Ledger::new(usize::MAX, usize::MAX);
             let mut opened: BTreeMap<usize, Vec<Ticket>> = BTreeMap::new();
             let mut settled: BTreeSet<Ticket> = BTreeSet::new();
             let mut open: Vec<Ticket> = Vec::new();
             let mut stored = Offsets::new();
-            for (at, what, pick) in steps {
+            // By lane: behind how many records, and where.
+            let mut advances: BTreeMap<usize, Vec<(usize, u64)>> = BTreeMap::new();
+            for (step, (at, what, pick)) in (1000u64..).zip(steps) {
                 match what {
                     0..=3 => {
                         let lane_tickets = opened.entry(at).or_default();
@@ -263,18 +364,27 @@ mod tests {
                         ledger.settle(ticket).expect("open");
                         settled.insert(ticket);
                     }
+                    8..=9 => {
+                        let behind = opened.get(&at).map_or(0, Vec::len);
+                        ledger.advance(&lane(at), offset(step));
+                        advances.entry(at).or_default().push((behind, step));
+                    }
                     _ => stored.extend(ledger.take_safe()),
                 }
             }
             stored.extend(ledger.take_safe());
             let mut left = 0;
-            for (at, tickets) in &opened {
+            for at in 0..4 {
+                let tickets = opened.get(&at).map_or(&[][..], Vec::as_slice);
                 let prefix = tickets.iter().take_while(|ticket| settled.contains(ticket)).count();
-                let expected = (prefix > 0).then(|| offset(prefix as u64));
-                prop_assert_eq!(stored.get(&lane(*at)), expected.as_ref());
+                let mut advanced = advances.get(&at).into_iter().flatten();
+                let advanced = advanced.rfind(|(behind, _)| *behind == prefix);
+                let recorded = (prefix > 0).then(|| offset(prefix as u64));
+                let expected = advanced.map(|(_, to)| offset(*to)).or(recorded);
+                prop_assert_eq!(stored.get(&lane(at)), expected.as_ref());
                 left += tickets.len() - prefix;
             }
-            prop_assert_eq!(ledger.len(), left);
+            prop_assert_eq!((ledger.len(), ledger.safe_bytes()), (left, 0));
         }
     }
 }

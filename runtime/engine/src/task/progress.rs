@@ -77,7 +77,14 @@ pub struct Progress {
     lag: AtomicI64,
     paused: AtomicBool,
     trouble: Mutex<Option<String>>,
+    /// The topics of a sink that do not exist.
+    missing: Mutex<Vec<String>>,
 }
+
+/// How many missing topics are named.
+const NAMED_MAX: usize = 5;
+/// A task whose records moved so lately is at work, whatever it does at the moment.
+const BUSY: Duration = Duration::from_secs(1);
 
 impl Progress {
     /// Of a task that starts now.
@@ -95,6 +102,7 @@ impl Progress {
             lag: AtomicI64::new(-1),
             paused: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            missing: Mutex::default(),
         })
     }
     /// Records delivered (source) or taken (sink).
@@ -109,17 +117,34 @@ impl Progress {
     pub fn last_ok(&self) -> Instant {
         self.born + Duration::from_millis(self.last_ok_ms.load(Relaxed))
     }
-    /// The call that is open, or the error that is being retried; `None` between calls.
-    pub fn blocked_on(&self) -> Option<String> {
+    /// The error that is being retried, or the call that is open; `None` between calls. A poll that waits for records is no obstacle, unless nothing has
+    /// succeeded for `timeout`, or for a second while records are known to be there.
+    pub fn blocked_on(&self, timeout: Duration) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = &*trouble {
             return Some(trouble.clone());
         }
-        let call = usize::from(self.call.load(Relaxed));
-        CALLS
-            .get(call)
-            .filter(|(call, _)| *call != Call::None)
-            .map(|(_, name)| (*name).to_owned())
+        let (call, name) = self.call();
+        let patience = if self.is_behind() { BUSY } else { timeout };
+        let waits = call == Call::Poll && self.last_ok().elapsed() < patience;
+        (call != Call::None && !waits).then(|| name.to_owned())
+    }
+    /// What a task without an obstacle waits for: topics that do not exist, or `records`. `None` = it is at work, or blocked, or paused.
+    pub fn waiting_for(&self, timeout: Duration) -> Option<String> {
+        if self.paused() || self.blocked_on(timeout).is_some() {
+            return None;
+        }
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !missing.is_empty() {
+            let named = &missing[..missing.len().min(NAMED_MAX)];
+            let text = format!("topics that do not exist: {}", named.join(", "));
+            return Some(match missing.len() - named.len() {
+                0 => text,
+                more => format!("{text} and {more} more"),
+            });
+        }
+        let busy = self.since_moved().is_some_and(|since| since < BUSY);
+        (!busy && !self.is_behind()).then(|| "records".to_owned())
     }
     /// How long records have not moved; `None` = they never did.
     pub fn since_moved(&self) -> Option<Duration> {
@@ -128,7 +153,7 @@ impl Progress {
     }
     /// Whether the task has something to do, a call that is open included, and nothing of it has succeeded for so long.
     pub fn stalled(&self, timeout: Duration) -> bool {
-        let waiting = self.blocked_on().is_some() || self.lag().is_some_and(|lag| lag > 0);
+        let waiting = self.blocked_on(timeout).is_some() || self.is_behind();
         waiting && !self.paused() && self.last_ok().elapsed() >= timeout
     }
     /// How many partitions a sink owns; `None` for a source.
@@ -138,6 +163,9 @@ impl Progress {
     /// How many records a sink is behind, over its partitions, where known.
     pub fn lag(&self) -> Option<i64> {
         Some(self.lag.load(Relaxed)).filter(|lag| *lag >= 0)
+    }
+    fn is_behind(&self) -> bool {
+        self.lag().is_some_and(|lag| lag > 0)
     }
     /// Whether the task is paused.
     pub fn paused(&self) -> bool {
@@ -164,8 +192,7 @@ impl Progress {
     }
     /// Gives the task up if it has been in one call for longer than `max`. Waits of the loop itself have ends of their own.
     pub(crate) fn give_up_after(&self, max: Duration) {
-        let call = usize::from(self.call.load(Relaxed));
-        let call = CALLS.get(call).map_or(Call::None, |(call, _)| *call);
+        let call = self.call().0;
         let own = matches!(
             call,
             Call::None | Call::Receipts | Call::Memory | Call::Close
@@ -178,10 +205,13 @@ impl Progress {
     /// When the task was given up: the name of the call that did not return, and how long it has been open. Cancel safe.
     pub(crate) async fn given_up(&self) -> (&'static str, Duration) {
         self.given_up.notified().await;
-        let call = usize::from(self.call.load(Relaxed));
         let since = Duration::from_millis(self.call_ms.load(Relaxed));
-        let name = CALLS.get(call).map_or("", |(_, name)| *name);
+        let name = self.call().1;
         (name, self.born.elapsed().saturating_sub(since))
+    }
+    fn call(&self) -> (Call, &'static str) {
+        let call = usize::from(self.call.load(Relaxed));
+        CALLS.get(call).copied().unwrap_or(CALLS[0])
     }
     fn age_ms(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -193,6 +223,9 @@ impl Progress {
     pub(crate) fn set_partitions(&self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.partitions.store(count, Relaxed);
+    }
+    pub(crate) fn set_missing(&self, topics: Vec<String>) {
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = topics;
     }
     pub(crate) fn set_lag(&self, lag: i64) {
         self.lag.store(lag, Relaxed);
@@ -206,16 +239,19 @@ impl Progress {
 mod tests {
     use super::*;
 
+    const STALL: Duration = Duration::from_secs(60);
+
     #[tokio::test(start_paused = true)]
-    async fn it_names_what_a_task_waits_for() {
+    async fn it_names_what_a_task_is_blocked_on() {
         let progress = Progress::new();
-        assert_eq!((progress.blocked_on(), progress.lag()), (None, None));
-        for (call, name) in CALLS.iter().skip(1) {
+        let blocked = || progress.blocked_on(STALL);
+        assert_eq!((blocked(), progress.lag()), (None, None));
+        for (call, name) in CALLS.iter().skip(1).filter(|(call, _)| *call != Call::Poll) {
             progress.enter(*call);
-            assert_eq!(progress.blocked_on().as_deref(), Some(*name));
+            assert_eq!(blocked().as_deref(), Some(*name));
         }
         progress.trouble(Some("put is retried".to_owned()));
-        assert_eq!(progress.blocked_on().as_deref(), Some("put is retried"));
+        assert_eq!(blocked().as_deref(), Some("put is retried"));
         let before = progress.last_ok();
         tokio::time::advance(Duration::from_secs(3)).await;
         progress.leave(false);
@@ -223,7 +259,53 @@ mod tests {
         progress.leave(true);
         progress.trouble(None);
         assert_eq!(progress.last_ok(), before + Duration::from_secs(3));
-        assert_eq!(progress.blocked_on(), None);
+        assert_eq!(blocked(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn to_wait_for_records_is_not_to_be_blocked() {
+        let progress = Progress::new();
+        let shown = || (progress.blocked_on(STALL), progress.waiting_for(STALL));
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(shown(), (None, text("records")));
+        progress.enter(Call::Poll);
+        assert_eq!(shown(), (None, text("records")));
+        progress.set_lag(5);
+        assert_eq!(shown(), (None, None), "records are there");
+        tokio::time::advance(BUSY).await;
+        assert_eq!(shown(), (text("poll"), None), "and they do not come");
+        progress.set_lag(0);
+        progress.set_paused(true);
+        assert_eq!(shown(), (None, None));
+        progress.set_paused(false);
+        tokio::time::advance(STALL).await;
+        assert_eq!(shown(), (text("poll"), None), "it should have returned");
+        assert!(progress.stalled(STALL));
+        progress.leave(true);
+        progress.moved(1, 9);
+        assert_eq!(shown(), (None, None), "at work");
+        tokio::time::advance(BUSY).await;
+        assert_eq!(shown(), (None, text("records")));
+        progress.enter(Call::Put);
+        assert_eq!(shown(), (text("put"), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn topics_that_a_sink_misses_are_named() {
+        let progress = Progress::new();
+        let names: Vec<String> = ('a'..='g').map(String::from).collect();
+        for (count, text) in [
+            (1, "topics that do not exist: a"),
+            (5, "topics that do not exist: a, b, c, d, e"),
+            (7, "topics that do not exist: a, b, c, d, e and 2 more"),
+            (0, "records"),
+        ] {
+            progress.set_missing(names[..count].to_vec());
+            for call in [Call::None, Call::Poll] {
+                progress.enter(call);
+                assert_eq!(progress.waiting_for(STALL).as_deref(), Some(text));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,8 @@ pub struct TaskSettings {
     pub in_flight_max: usize,
     /// Source: how many bytes of them.
     pub in_flight_bytes_max: usize,
+    /// Source: how many bytes of offsets and their lanes' names may wait for a commit before it is made ahead of its time, and polling waits for it.
+    pub offsets_bytes_max: usize,
     /// How often offsets are stored or committed: `offset.flush.interval.ms`.
     pub commit_interval: Duration,
     /// How long one poll may wait for data.
@@ -55,6 +57,7 @@ impl Default for TaskSettings {
         Self {
             in_flight_max: 10_000,
             in_flight_bytes_max: 16 << 20,
+            offsets_bytes_max: 16 << 20,
             commit_interval: Duration::from_secs(5),
             poll_wait: Duration::from_millis(100),
             retry_timeout: Duration::from_secs(300),

@@ -3,6 +3,7 @@
 mod batch;
 mod offsets;
 mod rebalance;
+mod states;
 mod work;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
 use batch::Batch;
 use longshore_sdk::{Error, ErrorKind, Topic, TopicOffsets, TopicPartition, erased::DynSink};
 use rand::{SeedableRng, rngs::StdRng};
+use states::States;
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
@@ -102,6 +104,8 @@ struct Running {
     taken: TopicOffsets,
     /// Flushed, and not committed yet.
     flushed: TopicOffsets,
+    /// What goes with them.
+    states: States,
     known: HashSet<Topic>,
     commit_at: Instant,
     commit_seq: i64,
@@ -141,6 +145,7 @@ impl Running {
             keeps: false,
             taken: TopicOffsets::new(),
             flushed: TopicOffsets::new(),
+            states: States::default(),
             known: HashSet::new(),
             commit_at: Instant::now() + task.settings.commit_interval,
             commit_seq: 0,
@@ -200,6 +205,7 @@ impl Running {
         if now >= self.lag_at {
             self.lag_at = now + LAG_INTERVAL;
             self.show_lag();
+            self.progress.set_missing(self.consumer.missing());
         }
         Ok(())
     }

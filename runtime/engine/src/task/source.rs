@@ -91,6 +91,8 @@ struct Running {
     unstored: Offsets,
     /// Stored, and the source does not know yet.
     untold: Offsets,
+    /// The rough size of both.
+    uncommitted: usize,
     commit_at: Instant,
     /// Where there are any.
     transactions: Option<Transactions>,
@@ -115,6 +117,7 @@ impl Running {
             known: HashSet::new(),
             unstored: Offsets::new(),
             untold: Offsets::new(),
+            uncommitted: 0,
             commit_at: Instant::now() + task.settings.commit_interval,
             polls: Retry::default(),
             sends: Retry::default(),
@@ -169,7 +172,7 @@ impl Running {
         if self.work.is_some()
             || self.finishing
             || paused
-            || !self.ledger.has_room()
+            || !self.has_room()
             || poll_at.is_some()
             || !self.task.credit.may_fetch()
         {
@@ -178,6 +181,11 @@ impl Running {
         }
         self.poll().await?;
         Ok(None)
+    }
+
+    /// Whether another batch may be polled (I6).
+    fn has_room(&self) -> bool {
+        self.ledger.has_room() && !self.commit_presses()
     }
 
     /// Waits for whatever could let the loop go on. All of it is cancel safe: nothing of the connector is waited for here (I7).
@@ -193,7 +201,7 @@ impl Running {
         let times = [commit_at, send_at, poll_at, rest_at];
         let timer = times.into_iter().flatten().min();
         let starved = self.outstanding > 0 && !self.ledger.has_room();
-        let memory = self.work.is_none() && self.ledger.has_room() && self.task.credit.waits();
+        let memory = self.work.is_none() && self.has_room() && self.task.credit.waits();
         if starved {
             self.task.progress.enter(Call::Receipts);
         } else if memory {
@@ -232,18 +240,22 @@ impl Running {
         match polled {
             Ok(batch) => {
                 self.recovered(Place::Poll);
-                if batch.is_empty() {
-                    rest(started, wait, &self.task.stop).await;
-                } else {
+                let empty = batch.is_empty();
+                if !empty {
                     self.task
                         .meters
                         .sample_time(Sample::Poll, started.elapsed());
                     self.open(batch);
                 }
+                self.advance();
+                if empty {
+                    rest(started, wait, &self.task.stop).await;
+                }
                 Ok(())
             }
             Err(error) => match self.retry(Place::Poll, "poll", error)? {
                 Next::Finish => {
+                    self.advance();
                     self.finishing = true;
                     Ok(())
                 }
@@ -274,6 +286,14 @@ impl Running {
             flow: Flow::new(records),
             tickets,
         });
+    }
+
+    /// Enters progress without records behind the records of the same poll. It waits for the commit interval like any other offset, so that a
+    /// source at rest makes no commit per poll.
+    fn advance(&mut self) {
+        for (lane, offset) in self.task.source.advanced() {
+            self.ledger.advance(&lane, offset);
+        }
     }
 
     fn show_active(&self) {

@@ -9,23 +9,19 @@ use longshore_sdk::{
     Error, Result,
     config::{Definition, Finding, Flat, holds_placeholder},
     converter::Part,
-    erased::Define,
+    erased::{Define, TransformPlugin},
 };
+use tokio::time::Instant;
 
 /// Builds, and throws away, every transform, predicate and converter of a config whose keys are each in order.
 pub(super) fn check(config: &Flat, registry: &Registry, report: &mut Report) {
     for alias in list(config, "transforms") {
         let prefix = format!("transforms.{alias}.");
-        let plugin = get(config, &format!("{prefix}type")).and_then(|class| {
-            let version = get(config, &format!("{prefix}plugin.version"));
-            registry.transform_at(class, version).ok()
-        });
-        if let Some(plugin) = plugin {
-            let own = ["type", "predicate", "negate", "plugin.version"];
+        if let Some(plugin) = transform(config, registry, &prefix) {
             one(
                 config,
                 &prefix,
-                &own,
+                &OF_TRANSFORMS,
                 &plugin.definition,
                 |keys| (plugin.build)(keys).map(drop),
                 report,
@@ -66,6 +62,50 @@ pub(super) fn check(config: &Flat, registry: &Registry, report: &mut Report) {
             );
         }
     }
+}
+
+/// The framework's keys of a transform; the class comes first.
+const OF_TRANSFORMS: [&str; 4] = ["type", "predicate", "negate", "plugin.version"];
+
+/// The plugin that the keys below `prefix` name.
+fn transform<'a>(
+    config: &Flat,
+    registry: &'a Registry,
+    prefix: &str,
+) -> Option<&'a TransformPlugin> {
+    let class = get(config, &format!("{prefix}type"))?;
+    let version = get(config, &format!("{prefix}plugin.version"));
+    registry.transform_at(class, version).ok()
+}
+
+/// What the transforms of a config find when they look at what they need, one after the other, until then; `config` has no placeholders.
+pub(crate) async fn live(config: &Flat, registry: &Registry, until: Instant) -> Vec<Finding> {
+    let connector = get(config, "name").unwrap_or_default();
+    let mut all = Vec::new();
+    for alias in list(config, "transforms") {
+        let prefix = format!("transforms.{alias}.");
+        let Some(plugin) = transform(config, registry, &prefix) else {
+            continue;
+        };
+        let mut keys = below(config, &prefix);
+        keys.retain(|key, _| !OF_TRANSFORMS.contains(&key.as_str()));
+        // What building tells was told.
+        let Ok(mut built) = (plugin.build)(&keys) else {
+            continue;
+        };
+        let Ok(found) = tokio::time::timeout_at(until, built.check(connector)).await else {
+            let problem = "its check took too long, with the checks of those before it";
+            all.push(Finding::new("type", problem).below(&prefix));
+            break;
+        };
+        all.extend(found.into_iter().map(|mut found| {
+            if found.key.is_empty() {
+                "type".clone_into(&mut found.key);
+            }
+            found.below(&prefix)
+        }));
+    }
+    all
 }
 
 fn one(

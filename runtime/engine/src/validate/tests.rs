@@ -123,6 +123,7 @@ fn registry() -> Registry {
             definition: Arc::new(|| one_key("fields")),
             build: Arc::new(|keys| match keys.get("fields").map(String::as_str) {
                 Some("(") => Err(Error::config("transform", "fields: it is no pattern")),
+                Some("wrong" | "never") => Ok(Box::new(Looks(keys["fields"] == "wrong"))),
                 _ => Ok(Box::new(Built)),
             }),
         }])
@@ -164,6 +165,25 @@ impl DynTransform for Built {
     }
 }
 
+/// A transform that finds something wrong, or never comes back.
+struct Looks(bool);
+
+impl DynTransform for Looks {
+    fn placed(&mut self, _: &str, _: u32) {}
+    fn check<'a>(&'a mut self, connector: &'a str) -> Boxed<'a, Vec<Finding>> {
+        Box::pin(async move {
+            if !self.0 {
+                std::future::pending::<()>().await;
+            }
+            let known = Finding::new("fields", format!("not one of {connector}'s"));
+            vec![known, Finding::new("", "nothing is there")]
+        })
+    }
+    fn apply(&mut self, _: Vec<Record>) -> Boxed<'_, Vec<Verdict>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
 impl Predicate for Built {
     fn test(&self, _: &Record) -> bool {
         false
@@ -192,6 +212,36 @@ fn what_only_building_tells_is_a_finding_of_its_key() {
     // What a placeholder stands for is not known here.
     let trusted = [mask[0], mask[1], ("transforms.m.fields", "${env:FIELDS}")];
     assert_eq!(wrong(&SOURCE, &trusted), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_transforms_find_stands_below_their_aliases_and_ends_in_time() {
+    let mut config = flat(&[("name", "in"), ("transforms", "fine,odd,never,last")]);
+    for (alias, fields) in [
+        ("fine", "a"),
+        ("odd", "wrong"),
+        ("never", "never"),
+        ("last", "wrong"),
+    ] {
+        config.insert(
+            format!("transforms.{alias}.type"),
+            "MaskField$Value".to_owned(),
+        );
+        config.insert(format!("transforms.{alias}.fields"), fields.to_owned());
+    }
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let found = live(&config, &registry(), until).await;
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|finding| (&*finding.key, &*finding.problem))
+        .collect();
+    let late = "its check took too long, with the checks of those before it";
+    let expected = [
+        ("transforms.odd.fields", "not one of in's"),
+        ("transforms.odd.type", "nothing is there"),
+        ("transforms.never.type", late),
+    ];
+    assert_eq!(found, expected, "nobody is asked after the time is over");
 }
 
 fn flat(entries: &[(&str, &str)]) -> Flat {

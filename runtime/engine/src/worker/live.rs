@@ -103,8 +103,8 @@ impl Live {
             let (records, lag) = (progress.records(), progress.lag());
             match was {
                 _ if is => {
-                    let (idle_ms, blocked_on) =
-                        (millis(progress.last_ok().elapsed()), progress.blocked_on());
+                    let idle_ms = millis(progress.last_ok().elapsed());
+                    let blocked_on = progress.blocked_on(stall_timeout);
                     tracing::warn!(task = %id, blocked_on, idle_ms, lag, records, "stalled: it has work and makes no progress");
                 }
                 Some((_, since)) => {
@@ -160,7 +160,8 @@ fn shown(progress: &Progress, stall_timeout: Duration) -> Value {
         "bytes": progress.bytes(),
         "lag": progress.lag(),
         "idle_ms": millis(progress.last_ok().elapsed()),
-        "blocked_on": progress.blocked_on(),
+        "blocked_on": progress.blocked_on(stall_timeout),
+        "waiting_for": progress.waiting_for(stall_timeout),
         "progressing": moves && !progress.paused(),
         "stalled": progress.stalled(stall_timeout),
     });

@@ -3,7 +3,7 @@
 use crate::{
     alive::Alive,
     errors,
-    native::{Line, give_back},
+    native::{self, Line, give_back},
     oauth::{self, Bearer},
     refusal::{REFUSED_MAX, Refusal},
     writer::POLL,
@@ -62,6 +62,27 @@ pub(crate) fn init<C: ProducerContext>(
                 if error.is_retriable() && asked.elapsed() >= slice && started.elapsed() < max => {}
             answer => return answer,
         }
+    }
+}
+
+/// How long reports are waited for that another thread serves, before they are served here: that thread may have ended.
+const SERVED: Duration = Duration::from_millis(100);
+
+/// Commits the open transaction, once all of its records are delivered. Blocks, at most `max` for each of the two.
+pub(crate) fn commit<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    max: Duration,
+) -> Result<(), KafkaError> {
+    let until = Instant::now() + max;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if native::flush(producer.client().native_ptr(), left.min(SERVED)) {
+            return producer.commit_transaction(max);
+        }
+        if left.is_zero() {
+            return Err(KafkaError::Flush(Code::OperationTimedOut));
+        }
+        producer.poll(Duration::ZERO);
     }
 }
 

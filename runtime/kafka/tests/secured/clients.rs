@@ -118,6 +118,7 @@ pub(crate) async fn works(settings: ClientSettings) {
         topic: topic.to_string(),
         key: "",
         client_id: unique("log"),
+        ..LogSpec::default()
     };
     KafkaLog::open(admin, spec).await.expect("a log");
     let group = unique("workers");

@@ -46,6 +46,7 @@ impl Group {
             topic: topic.to_owned(),
             key: "config.storage.topic",
             client_id: unique("log"),
+            ..LogSpec::default()
         };
         KafkaLog::open(&self.admin, spec).await.expect("open")
     }

@@ -43,6 +43,12 @@ pub fn first(text: &[u8]) -> Result<Option<Range<usize>>> {
     Ok(Some(span))
 }
 
+/// Whether `text` is one JSON value, with nothing around it.
+pub fn is_value(text: &str) -> bool {
+    let mut scanner = Scanner::new(text.as_bytes());
+    scanner.value().is_ok() && scanner.at == text.len()
+}
+
 /// A member of an object, as spans of the object's text.
 #[derive(Clone, Debug)]
 pub struct Member {

@@ -30,6 +30,28 @@ fn first_value_is_found() {
 }
 
 #[test]
+fn one_value_alone_is_a_value() {
+    for text in ["null", "-1.5e3", "\"a\\n\"", "[]", "{\"a\": [1, {}]}"] {
+        assert!(is_value(text), "{text}");
+    }
+    for text in [
+        "",
+        " 1",
+        "1 ",
+        "1,",
+        "01",
+        "nul",
+        "nulls",
+        "{}{}",
+        "[1",
+        "\u{feff}1",
+        "\"\n\"",
+    ] {
+        assert!(!is_value(text), "{text:?}");
+    }
+}
+
+#[test]
 fn what_is_not_json_is_refused() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     let long = "1".repeat(2000);

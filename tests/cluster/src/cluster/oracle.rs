@@ -1,10 +1,12 @@
 //! What the world of many workers knows, and what it holds them to.
 
+mod state;
 mod targets;
 
 use super::{LANES, PACE, plan::Kind};
 use longshore_kit::memory::broker::{Seen, Slot};
 use longshore_sdk::{Offsets, TopicOffsets, TopicPartition};
+use state::State;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,21 +25,6 @@ pub(super) struct World {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-pub(super) struct State {
-    sources: BTreeMap<String, Source>,
-    /// What can be read of a topic: by partition, offset and value.
-    topics: BTreeMap<String, BTreeMap<i32, Vec<(i64, Number)>>>,
-    targets: BTreeMap<String, Target>,
-    tasks: BTreeMap<(String, u32), Task>,
-    letters: BTreeMap<String, BTreeSet<Number>>,
-    group_offsets: BTreeMap<String, TopicOffsets>,
-    pub(super) seen: Counts,
-    leader: Option<String>,
-    /// Tasks run in spawned tasks, where a panic would be caught: a breach is kept here, and the seed fails at its end.
-    breaches: Vec<String>,
-}
-
 /// What a run covered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -46,32 +33,6 @@ pub(super) struct Counts {
     pub(super) leaders: u64,
     pub(super) offsets: u64,
     pub(super) duplicates: u64,
-}
-
-#[derive(Default)]
-struct Source {
-    delivered: BTreeMap<u64, BTreeSet<u64>>,
-    stored: BTreeMap<u64, u64>,
-    most_stored: BTreeMap<u64, u64>,
-}
-
-#[derive(Default)]
-struct Target {
-    rows: BTreeSet<Number>,
-    /// Where they came from.
-    places: BTreeSet<(TopicPartition, i64)>,
-    /// By partition: next offset, epoch.
-    ledger: BTreeMap<TopicPartition, (i64, u64)>,
-}
-
-#[derive(Default)]
-struct Task {
-    /// Link number and worker of each instance that is open.
-    open: Vec<(u64, String)>,
-    opens: u64,
-    /// How often nobody had it open any more.
-    gaps: u64,
-    home: Option<String>,
 }
 
 /// Sinks refuse these.
@@ -352,39 +313,6 @@ impl World {
         }
         lost.into_iter().for_each(|what| state.breach(what));
         checked
-    }
-}
-
-impl State {
-    fn breach(&mut self, what: String) {
-        // The first tell the story.
-        if self.breaches.len() < 4 {
-            self.breaches.push(what);
-        }
-    }
-    fn is_done(&self, connector: &str, number: Number) -> bool {
-        if refused(number) {
-            return self
-                .letters
-                .get(connector)
-                .is_some_and(|letters| letters.contains(&number));
-        }
-        let target = self.targets.get(connector);
-        target.is_some_and(|target| target.rows.contains(&number))
-    }
-    fn missing(
-        &self,
-        connector: &str,
-        at: &TopicPartition,
-        from: i64,
-        upto: i64,
-    ) -> Option<Number> {
-        let values = self.topics.get(&*at.topic)?.get(&at.partition)?;
-        let between = values
-            .iter()
-            .filter(|(offset, _)| (from..upto).contains(offset));
-        let mut numbers = between.map(|(_, number)| *number);
-        numbers.find(|number| !self.is_done(connector, *number))
     }
 }
 

@@ -116,6 +116,23 @@ impl World {
         }
         found.into_iter().for_each(|what| self.breach(what));
     }
+    /// The state that comes with a partition is the one that was true at its committed offset.
+    pub(super) fn check_state(&self, partition: u64, count: Option<u64>) {
+        if self.keeps {
+            return;
+        }
+        let upto = self.state().committed.get(&partition).copied();
+        let good = |upto| {
+            let good = (0..upto).filter(|number| fate(partition, *number) == Fate::Good);
+            good.count() as u64
+        };
+        let wanted = upto.map(good);
+        self.require(count == wanted, || {
+            format!(
+                "state: partition {partition} at {upto:?} comes with {count:?}, not with {wanted:?}"
+            )
+        });
+    }
     fn settled(&self, state: &State, place: Place) -> bool {
         match fate(place.0, place.1) {
             Fate::Good => state.durable.contains_key(&place),

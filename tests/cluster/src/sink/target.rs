@@ -3,7 +3,9 @@
 use super::oracle::{Place, World};
 use crate::rules::{Fate, fate};
 use longshore_kit::faults::{After, At, Faults};
-use longshore_sdk::{Error, Refused, Result, Sink, SinkRecord, TopicOffsets, TopicPartition};
+use longshore_sdk::{
+    Error, Refused, Result, Sink, SinkRecord, TopicOffsets, TopicPartition, TopicStates,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +22,12 @@ pub(super) struct Target {
     refused: BTreeSet<Place>,
     /// By partition: the last offset that was answered for.
     told: BTreeMap<u64, u64>,
+    /// By partition: how many records were taken since its beginning. It is the state that goes with the offset.
+    counts: BTreeMap<u64, u64>,
+    /// By partition: what was stated last.
+    stated: BTreeMap<u64, u64>,
+    /// Those that have changed since they were asked for.
+    changed: TopicStates,
     /// By partition: the claim's epoch, where this target keeps the offsets.
     epochs: BTreeMap<u64, u64>,
     broken: bool,
@@ -32,8 +40,8 @@ fn place(record: &SinkRecord) -> Place {
     )
 }
 
-fn numbers(at: &[TopicPartition]) -> impl Iterator<Item = u64> {
-    at.iter()
+fn numbers<'a>(at: impl IntoIterator<Item = &'a TopicPartition>) -> impl Iterator<Item = u64> {
+    at.into_iter()
         .map(|at| u64::try_from(at.partition).expect("a partition"))
 }
 
@@ -47,6 +55,9 @@ impl Target {
             buffer: Vec::new(),
             refused: BTreeSet::new(),
             told: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            stated: BTreeMap::new(),
+            changed: TopicStates::new(),
             epochs: BTreeMap::new(),
             broken: false,
         }
@@ -76,7 +87,10 @@ impl Target {
             let place = place(record);
             self.told.insert(place.0, place.1);
             match fate(place.0, place.1) {
-                Fate::Good => self.buffer.push(place),
+                Fate::Good => {
+                    self.buffer.push(place);
+                    *self.counts.entry(place.0).or_default() += 1;
+                }
                 Fate::Rejected => {
                     self.refused.insert(place);
                     refused.push(Refused {
@@ -100,6 +114,8 @@ impl Target {
     fn forget(&mut self, at: &[TopicPartition]) {
         for partition in numbers(at) {
             self.told.remove(&partition);
+            self.counts.remove(&partition);
+            self.stated.remove(&partition);
             self.epochs.remove(&partition);
             self.buffer.retain(|place| place.0 != partition);
             self.refused.retain(|place| place.0 != partition);
@@ -108,9 +124,28 @@ impl Target {
 }
 
 impl Sink for Target {
+    fn keeps_states(&self) -> bool {
+        true
+    }
+    fn restored(&mut self, states: &TopicStates) {
+        for (partition, state) in numbers(states.keys()).zip(states.values()) {
+            let count = state.parse().expect("a state of ours");
+            self.counts.insert(partition, count);
+            self.stated.insert(partition, count);
+        }
+    }
+    fn states(&mut self) -> TopicStates {
+        std::mem::take(&mut self.changed)
+    }
     async fn assigned(&mut self, at: &[TopicPartition]) -> Result<Option<TopicOffsets>> {
+        let mut counts = std::mem::take(&mut self.counts);
+        for partition in numbers(at) {
+            let count = counts.get(&partition).copied();
+            self.world.check_state(partition, count);
+        }
         let after = self.faults.before(At::Assigned, "assigned").await?;
         self.forget(at);
+        self.counts.append(&mut counts);
         let mut starts = TopicOffsets::new();
         for (at, partition) in at.iter().zip(numbers(at)) {
             let (next, epoch) = self.world.claim(partition);
@@ -183,7 +218,12 @@ impl Target {
         self.world
             .make_durable(std::mem::replace(&mut self.buffer, held));
         after.finish("flush").await?;
-        for at in durable.keys() {
+        for (at, partition) in durable.keys().zip(numbers(durable.keys())) {
+            let count = self.counts.entry(partition).or_default();
+            // Only what has changed: the rest goes with its offset all the same.
+            if self.stated.insert(partition, *count) != Some(*count) {
+                self.changed.insert(at.clone(), count.to_string());
+            }
             self.refused
                 .retain(|place| Ok(place.0) != u64::try_from(at.partition));
         }

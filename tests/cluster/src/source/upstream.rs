@@ -1,4 +1,4 @@
-//! A source that forgets what was committed, and notices when it is asked for it again.
+//! A source that forgets what was committed, and notices when it is asked for it again. What it filters out itself it goes on behind without a record.
 
 use super::{EACH, LANES, TOPIC, oracle::World};
 use crate::rules::{Fate, fate, text};
@@ -15,6 +15,8 @@ pub(super) struct Upstream {
     world: Arc<World>,
     faults: Arc<Faults>,
     next: Vec<u64>,
+    /// What the last poll went on behind without a record.
+    advanced: Offsets,
     ends: bool,
 }
 
@@ -27,6 +29,7 @@ impl Upstream {
     pub(super) fn open(world: Arc<World>, faults: Arc<Faults>, ends: bool) -> Self {
         Self {
             next: world.resume(),
+            advanced: Offsets::new(),
             world,
             faults,
             ends,
@@ -50,16 +53,28 @@ impl Source for Upstream {
             let next = &mut self.next[usize::try_from(lane).expect("few")];
             self.world.check_not_forgotten(lane, *next);
             let end = (*next + RUN).min(EACH);
-            batch.extend((*next..end).map(|number| record(lane, number)));
+            let given = (*next..end).filter(|number| !filtered(lane, *number));
+            batch.extend(given.map(|number| record(lane, number)));
+            if *next < end && filtered(lane, end - 1) {
+                self.advanced.insert(name(lane), Offset::counter("at", end));
+            }
             *next = end;
         }
         Ok(batch)
+    }
+    fn advanced(&mut self) -> Offsets {
+        std::mem::take(&mut self.advanced)
     }
     async fn commit(&mut self, offsets: &Offsets) -> Result<()> {
         let after = self.faults.before(At::SourceCommit, "commit").await?;
         self.world.forget(offsets);
         after.finish("commit").await
     }
+}
+
+/// In the last lane, what a transform drops in the others.
+fn filtered(lane: u64, number: u64) -> bool {
+    lane == LANES - 1 && fate(lane, number) == Fate::Dropped
 }
 
 fn record(lane: u64, number: u64) -> SourceRecord {

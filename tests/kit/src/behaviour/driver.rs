@@ -5,7 +5,7 @@ use super::{
     sink::{SinkRig, TOPIC},
 };
 use longshore_sdk::{
-    ErrorKind, Record, SinkContext, SinkRecord, TopicOffset, TopicOffsets, TopicPartition,
+    ErrorKind, Level, Record, SinkContext, SinkRecord, TopicOffset, TopicOffsets, TopicPartition,
     erased::DynSink,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -190,7 +190,7 @@ impl<'a, R: SinkRig> Driver<'a, R> {
         self.compare(story).await
     }
 
-    /// Every record is there; once, where that is declared; in order within its partition.
+    /// Every record is there; once, where that is promised; in order within its partition.
     async fn compare(&mut self, story: &str) -> Outcome {
         let ids = self.rig.read_back().await;
         let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
@@ -203,8 +203,11 @@ impl<'a, R: SinkRig> Driver<'a, R> {
         hold!(lost.is_empty(), "{story}: lost {lost:?}");
         let strange: Vec<_> = counts.keys().filter(|id| **id >= self.total).collect();
         hold!(strange.is_empty(), "{story}: never sent {strange:?}");
-        let capabilities = self.rig.connector().plugin().capabilities;
-        if capabilities.keeps_offsets || capabilities.idempotent {
+        let connector = self.rig.connector();
+        let keeps = connector.plugin().capabilities.keeps_offsets;
+        // One plugin may promise more with one config than with another.
+        let promised = connector.guarantee(&self.rig.config())?.level;
+        if keeps || promised > Level::AtLeastOnce {
             let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
             hold!(
                 twice.is_empty(),

@@ -13,6 +13,7 @@ mod sink_cases;
 mod sink_crash;
 pub mod source;
 mod source_cases;
+mod source_progress;
 mod source_transactions;
 
 pub use report::Waiver;

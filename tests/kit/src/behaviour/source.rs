@@ -6,6 +6,7 @@ use super::{
     report::Report,
     settings::{self, Said},
     source_cases as cases,
+    source_progress::progress_without_records_leaves_nothing_out,
     source_transactions::once_in_transactions,
 };
 use longshore_sdk::{Datum, Record, config::Flat, erased::DynSourceConnector};
@@ -78,6 +79,11 @@ pub async fn run<R: SourceRig>(make: impl AsyncFn() -> R) {
         close_may_be_called_twice,
         outage_loses_nothing,
     }
+    let case = Box::pin(progress_without_records_leaves_nothing_out(
+        &mut make().await,
+    ))
+    .await;
+    report.note("progress_without_records_leaves_nothing_out", case);
     let case = once_in_transactions(&mut make().await).await;
     report.note("once_in_transactions", case);
     let mut outcome = Ok(());

@@ -37,6 +37,7 @@ pub(super) async fn once_in_transactions(rig: &mut impl SourceRig) -> Outcome {
                 }
                 committed.extend(identities(rig, &batch));
                 offsets.extend(stored(&batch));
+                offsets.extend(task.advanced());
             }
         }
         let different: BTreeSet<&String> = committed.iter().collect();

@@ -25,7 +25,7 @@ pub use peers::{Answers, PeerCalls, Switchboard};
 use super::group::{Group, MemberId};
 use bytes::Bytes;
 use longshore_engine::ports::Version;
-use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition};
+use longshore_sdk::{Error, Result, TopicOffsets, TopicPartition, TopicStates};
 use members::Workers;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -330,6 +330,7 @@ impl Broker {
         group: &str,
         member: MemberId,
         offsets: &TopicOffsets,
+        metadata: &TopicStates,
     ) -> Result<()> {
         let mut state = self.state();
         let Some(found) = state
@@ -343,7 +344,7 @@ impl Broker {
             ));
         };
         // A broker looks at the member's generation only: whether it owns the partition is not asked.
-        found.committed.extend(offsets.clone());
+        found.take(offsets, metadata);
         self.say(Seen::Offsets(group, offsets));
         Ok(())
     }

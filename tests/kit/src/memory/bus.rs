@@ -9,7 +9,9 @@ use crate::faults::Faults;
 use longshore_engine::ports::{
     Bus, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscription, TopicSpec,
 };
-use longshore_sdk::{Datum, Error, Record, Result, TopicOffsets, TopicPartition, erased::Boxed};
+use longshore_sdk::{
+    Datum, Error, Record, Result, TopicOffsets, TopicPartition, TopicStates, erased::Boxed,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -155,9 +157,15 @@ impl MemoryBus {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watch));
     }
-    pub(super) fn commit(&self, group: &str, member: MemberId, offsets: &TopicOffsets) {
+    pub(super) fn commit(
+        &self,
+        group: &str,
+        member: MemberId,
+        offsets: &TopicOffsets,
+        metadata: &TopicStates,
+    ) {
         let accepted = match self.state().groups.get_mut(group) {
-            Some(group) => group.commit(member, offsets),
+            Some(group) => group.commit(member, offsets, metadata),
             None => TopicOffsets::new(),
         };
         let watch = self

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::faults::At;
 use longshore_engine::ports::{Consumer, ConsumerSpec, Lag, Polled};
-use longshore_sdk::{Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, erased::Boxed};
+use longshore_sdk::{
+    Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, TopicStates, erased::Boxed,
+};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
@@ -149,12 +151,22 @@ impl Consumer for MemoryConsumer {
         self.bus.changed();
         Box::pin(std::future::ready(Ok(())))
     }
-    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+    fn commit_with<'a>(
+        &'a mut self,
+        offsets: &'a TopicOffsets,
+        metadata: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>> {
         Box::pin(async move {
             let after = self.bus.faults.before(At::ConsumerCommit, "commit").await?;
-            self.bus.commit(&self.group, self.me, offsets);
+            self.bus.commit(&self.group, self.me, offsets, metadata);
             after.finish("commit").await
         })
+    }
+    fn metadata<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>> {
+        let state = self.bus.state();
+        let group = state.groups.get(&self.group);
+        let found = group.map_or_else(TopicStates::new, |group| group.metadata(at));
+        Box::pin(std::future::ready(Ok(found)))
     }
     fn pause(&mut self) -> Result<()> {
         self.paused = true;

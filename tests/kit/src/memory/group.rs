@@ -1,7 +1,7 @@
 //! A consumer group: who should own what, and who does.
 
 use longshore_engine::ports::Subscription;
-use longshore_sdk::{TopicOffsets, TopicPartition};
+use longshore_sdk::{TopicOffsets, TopicPartition, TopicStates};
 use std::collections::BTreeMap;
 
 /// A member's number; later members have higher ones.
@@ -16,6 +16,8 @@ pub(super) struct Group {
     /// Who does.
     pub(super) owner: BTreeMap<TopicPartition, MemberId>,
     pub(super) committed: TopicOffsets,
+    /// What stands beside them.
+    pub(super) metadata: TopicStates,
 }
 
 struct Member {
@@ -155,12 +157,32 @@ impl Group {
         self.owner
             .retain(|partition, owner| *owner != member || !at.contains(partition));
     }
-    pub(super) fn commit(&mut self, member: MemberId, offsets: &TopicOffsets) -> TopicOffsets {
+    pub(super) fn commit(
+        &mut self,
+        member: MemberId,
+        offsets: &TopicOffsets,
+        metadata: &TopicStates,
+    ) -> TopicOffsets {
         let owned = offsets
             .iter()
             .filter(|(at, _)| self.owner.get(*at) == Some(&member));
         let accepted: TopicOffsets = owned.map(|(at, offset)| (at.clone(), *offset)).collect();
-        self.committed.extend(accepted.clone());
+        self.take(&accepted, metadata);
         accepted
+    }
+    /// Offsets with what is to stand beside them.
+    pub(super) fn take(&mut self, offsets: &TopicOffsets, metadata: &TopicStates) {
+        self.committed.extend(offsets.clone());
+        for at in offsets.keys() {
+            match metadata.get(at) {
+                Some(text) => drop(self.metadata.insert(at.clone(), text.clone())),
+                None => drop(self.metadata.remove(at)),
+            }
+        }
+    }
+    pub(super) fn metadata(&self, at: &[TopicPartition]) -> TopicStates {
+        let known = self.metadata.iter();
+        let known = known.filter(|(partition, _)| at.contains(partition));
+        known.map(|(at, text)| (at.clone(), text.clone())).collect()
     }
 }

@@ -38,6 +38,7 @@ enum Bug {
     SkipsInOutage,
     PlanChanges,
     UnknownDefault,
+    AdvancesTooFar,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -78,6 +79,8 @@ struct Task {
     opened: u32,
     looked: bool,
     closed: bool,
+    /// A poll without records has something to tell.
+    idle: bool,
 }
 
 impl SourceConnector for Memory {
@@ -138,6 +141,7 @@ impl SourceConnector for Memory {
             next,
             opened,
             looked: false,
+            idle: false,
             closed: false,
         })
     }
@@ -158,6 +162,7 @@ impl Source for Task {
         let upto = seeded.min(from + batch);
         if from >= upto || (self.looked && bug == Bug::LooksOnce && self.next > 2) {
             self.looked = true;
+            self.idle = true;
             if bug == Bug::NeverReturns {
                 std::future::pending::<()>().await;
             }
@@ -187,6 +192,14 @@ impl Source for Task {
             }
         });
         Ok(records.collect())
+    }
+    fn advanced(&mut self) -> Offsets {
+        if !std::mem::take(&mut self.idle) {
+            return Offsets::new();
+        }
+        let beyond = u64::from(self.config.bug == Bug::AdvancesTooFar);
+        let offset = Offset::counter("next", self.next + beyond);
+        Offsets::from([(self.lane.clone(), offset)])
     }
     async fn commit(&mut self, offsets: &Offsets) -> Result<()> {
         let Some(offset) = offsets.get(&self.lane) else {
@@ -271,6 +284,10 @@ fn every_broken_source_is_caught_by_the_case_that_is_about_it() {
         (Bug::ForgetsTooMuchAtCommit, "commits_are_harmless"),
         (Bug::NeverReturns, "poll_honours_max_wait"),
         (Bug::LooksOnce, "later_records_are_found"),
+        (
+            Bug::AdvancesTooFar,
+            "progress_without_records_leaves_nothing_out",
+        ),
         (Bug::HugeBatches, "batches_are_bounded"),
         (Bug::Shuffles, "reads_the_same_in_the_same_order_again"),
         (Bug::ClosesOnce, "close_may_be_called_twice"),

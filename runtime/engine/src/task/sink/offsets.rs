@@ -19,13 +19,17 @@ impl Running {
         }
         // I3: `flushed` holds nothing that flush did not return.
         self.progress.enter(Call::Commit);
-        let committed = self.consumer.commit(&self.flushed).await;
+        let committed = self
+            .consumer
+            .commit_with(&self.flushed, self.states.metadata())
+            .await;
         self.progress.leave(committed.is_ok());
         self.meters.sample_time(Sample::Commit, started.elapsed());
         match committed {
             Ok(()) => {
                 if !mutant!("unowned-commit") {
                     self.flushed.clear();
+                    self.states.committed();
                 }
                 self.commit_seq += 1;
                 self.meters.add(Count::Commits, 1);
@@ -69,6 +73,7 @@ impl Running {
         }
         let durable = flushed.map_err(|error| self.failure(Place::Flush, "flush", error))?;
         crash_point("after-flush");
+        self.take_states(&durable)?;
         self.note_durable(durable);
         self.meters.set(Level::SinkActive, 0);
         Ok(())

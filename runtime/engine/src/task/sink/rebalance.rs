@@ -10,6 +10,7 @@ impl Running {
     pub(super) async fn assigned(&mut self, at: &[TopicPartition]) -> Result<(), Failure> {
         crash_point("on-assign");
         self.progress.enter(Call::Assigned);
+        self.restore(at).await?;
         let claimed = self.sink.assigned(at).await;
         self.progress.leave(claimed.is_ok());
         let claimed = claimed.map_err(|error| self.failure(Place::Rebalance, "assigned", error))?;
@@ -78,6 +79,7 @@ impl Running {
         keep(&mut self.taken);
         if !mutant!("unowned-commit") {
             keep(&mut self.flushed);
+            self.states.forget(at);
         }
         self.owned.retain(|partition| !at.contains(partition));
         self.show_partitions();

@@ -1,7 +1,7 @@
 //! From settled records to durable offsets to the source.
 
 use super::{Call, Count, Failure, Place, Running, Sample, transaction};
-use crate::{crash_point::crash_point, mutant::mutant};
+use crate::{crash_point::crash_point, mutant::mutant, task::ledger};
 use longshore_sdk::Error;
 use tokio::time::Instant;
 
@@ -11,8 +11,15 @@ impl Running {
         self.ledger.has_safe() || !self.unstored.is_empty() || !self.untold.is_empty()
     }
 
+    /// Whether so much waits for a commit that nothing is polled before it (I6): a source may have any number of lanes between two commits. It is
+    /// true only while a commit is owed, which is due then, or has its time after an error; so it always ends.
+    pub(super) fn commit_presses(&self) -> bool {
+        self.ledger.safe_bytes() + self.uncommitted >= self.task.settings.offsets_bytes_max
+            && self.owes_commit()
+    }
+
     pub(super) fn commit_due(&self) -> bool {
-        (Instant::now() >= self.commit_at || self.finishing)
+        (Instant::now() >= self.commit_at || self.finishing || self.commit_presses())
             && self.commits.due()
             && self.owes_commit()
     }
@@ -21,7 +28,10 @@ impl Running {
     pub(super) async fn commit(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         self.commit_at = started + self.task.settings.commit_interval;
-        match self.try_commit().await {
+        let tried = self.try_commit().await;
+        // Nothing, unless it failed.
+        self.uncommitted = ledger::size(&self.unstored) + ledger::size(&self.untold);
+        match tried {
             Ok(()) => {
                 self.task.meters.add(Count::Stored, 1);
                 self.task

@@ -1,5 +1,7 @@
 //! The loop over a memory producer with transactions.
 
+mod progress;
+
 use super::*;
 use crate::{
     memory::{MemoryLog, SharedMemoryBus},
@@ -35,10 +37,12 @@ impl Codec for Raw {
     }
 }
 
-/// Gives its batches, then an error or nothing; notes which offsets it was told.
+/// Gives its batches, then an error or nothing; notes which offsets it was told. A value such as `>7` is no record: the lane goes on at 7; so
+/// does lane 2 with `2>7`.
 struct Script {
     batches: VecDeque<Vec<&'static str>>,
     next: u64,
+    advanced: Offsets,
     end: Option<ErrorKind>,
     told: Arc<Mutex<Vec<String>>>,
 }
@@ -55,17 +59,34 @@ impl DynSource for Script {
             };
             let lane = Partition::new(&json!({ "lane": 1 }))?;
             let record = |value: &str| {
+                if let Some((lane, to)) = value.split_once('>').filter(|(lane, _)| !lane.is_empty())
+                {
+                    let lane: u64 = lane.parse().expect("a number");
+                    let lane = Partition::new(&json!({ "lane": lane })).expect("an object");
+                    let offset = Offset::counter("n", to.parse().expect("a number"));
+                    self.advanced.insert(lane, offset);
+                    return None;
+                }
+                if let Some(to) = value.strip_prefix('>') {
+                    self.next = to.parse().expect("a number");
+                    let offset = Offset::counter("n", self.next);
+                    self.advanced.insert(lane.clone(), offset);
+                    return None;
+                }
                 self.next += 1;
                 let mut record = Record::new("t".into());
                 record.value = Datum::Bytes(Bytes::copy_from_slice(value.as_bytes()));
-                SourceRecord {
+                Some(SourceRecord {
                     record,
                     lane: lane.clone(),
                     offset: Offset::counter("n", self.next),
-                }
+                })
             };
-            Ok(batch.into_iter().map(record).collect())
+            Ok(batch.into_iter().filter_map(record).collect())
         })
+    }
+    fn advanced(&mut self) -> Offsets {
+        std::mem::take(&mut self.advanced)
     }
     fn commit<'a>(&'a mut self, offsets: &'a Offsets) -> Boxed<'a, Result<()>> {
         let told = offsets
@@ -126,6 +147,7 @@ impl Bench {
             source: Box::new(Script {
                 batches: self.batches.iter().cloned().collect(),
                 next: 0,
+                advanced: Offsets::new(),
                 end: self.end,
                 told: Arc::clone(&self.told),
             }),

@@ -122,16 +122,23 @@ impl Running {
         Ok(())
     }
 
-    /// Commits what was sent together with what became safe by it; all receipts are in. Offsets alone (of records that were left out) count, too.
+    /// Commits what was sent together with what became safe by it; all receipts are in. Offsets alone (of records that were left out, of
+    /// progress without any) count, too.
     pub(super) async fn commit_transaction(&mut self) -> Result<()> {
-        if self.unstored.is_empty() && !self.in_transaction() {
+        let alone = !self.in_transaction();
+        if self.unstored.is_empty() && alone {
             return Ok(());
         }
+        let next_at = self.commit_at;
         self.begin().await?;
         let Some(now) = &mut self.transactions else {
             return Ok(());
         };
-        self.commit_at = Instant::now() + now.settings.interval;
+        // Nobody waits for offsets alone: a source at rest that reports progress makes one transaction per commit interval (I6).
+        self.commit_at = match alone {
+            true => next_at.max(Instant::now()),
+            false => Instant::now() + now.settings.interval,
+        };
         let mut entries = std::mem::take(&mut now.settings.restated);
         entries.extend(offset::entries(&self.task.id.connector, &self.unstored));
         now.dead = true;

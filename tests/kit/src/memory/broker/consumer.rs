@@ -5,7 +5,8 @@ use crate::memory::group::{MemberId, News};
 use bytes::Bytes;
 use longshore_engine::ports::{Consumer, ConsumerSpec, Lag, Polled};
 use longshore_sdk::{
-    Datum, Record, Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, erased::Boxed,
+    Datum, Record, Result, SinkRecord, TopicOffset, TopicOffsets, TopicPartition, TopicStates,
+    erased::Boxed,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -184,13 +185,25 @@ impl Consumer for BrokerConsumer {
             self.bus.link.call("release", release).await
         })
     }
-    fn commit<'a>(&'a mut self, offsets: &'a TopicOffsets) -> Boxed<'a, Result<()>> {
+    fn commit_with<'a>(
+        &'a mut self,
+        offsets: &'a TopicOffsets,
+        metadata: &'a TopicStates,
+    ) -> Boxed<'a, Result<()>> {
         let commit = || {
             self.bus
                 .broker
-                .commit_offsets(&self.group, self.me, offsets)
+                .commit_offsets(&self.group, self.me, offsets, metadata)
         };
         Box::pin(self.bus.link.call("commit", commit))
+    }
+    fn metadata<'a>(&'a mut self, at: &'a [TopicPartition]) -> Boxed<'a, Result<TopicStates>> {
+        let ask = || {
+            let state = self.bus.broker.state();
+            let group = state.groups.get(&self.group);
+            Ok(group.map_or_else(TopicStates::new, |group| group.metadata(at)))
+        };
+        Box::pin(self.bus.link.call("metadata", ask))
     }
     fn pause(&mut self) -> Result<()> {
         self.paused = true;
