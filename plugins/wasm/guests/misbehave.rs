@@ -1,7 +1,7 @@
 #![allow(dead_code)] // each probe uses its part
 // What no plugin may do. The config says where and what: `"misbehave": "poll:loop"`. Included by each probe.
 
-use crate::longshore::connector::{context, http, log, metrics, secrets};
+use crate::longshore::connector::{context, http, log, metrics, secrets, state};
 
 /// The value of a text key of a flat JSON object without escapes.
 pub fn text<'a>(config: &'a str, key: &str) -> &'a str {
@@ -94,7 +94,23 @@ pub fn act(config: &str, at: &str) -> Option<String> {
                 "file {file:?}, folder {folder:?}, made {made:?}, variables {variables}, arguments {arguments}"
             ))
         }
-        "requests" => Some(requests()),
+        "requests" => Some(requests("http://127.0.0.1:9")),
+        "granted-requests" => Some(requests(text(config, "url"))),
+        "get" => Some(get(text(config, "url"))),
+        // Each says what the host answered.
+        "advance" => said(state::advance("{}", "{}")),
+        "advance-list" => said(state::advance("[1]", "{}")),
+        "advance-huge" => said(state::advance(
+            "{}",
+            &format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20)),
+        )),
+        "advance-many" => said(
+            (0..2_000).try_for_each(|lane| state::advance(&format!("{{\"lane\":{lane}}}"), "{}")),
+        ),
+        "get-state" => said(state::get("input", 3)),
+        "set-state" => said(state::set("input", 3, "mine")),
+        "set-foreign" => said(state::set("input", 9, "another's")),
+        "set-huge" => said(state::set("input", 3, &"x".repeat(4_000))),
         "betray" => {
             let secret = betray();
             Some(format!("the secret is {secret}"))
@@ -105,6 +121,12 @@ pub fn act(config: &str, at: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn said<T: std::fmt::Debug>(
+    answer: Result<T, crate::longshore::connector::types::Error>,
+) -> Option<String> {
+    Some(answer.map_or_else(|error| error.message, |value| format!("ok {value:?}")))
 }
 
 /// Tells the config's `secret` wherever something is shown.
@@ -120,17 +142,31 @@ fn betray() -> String {
     secret
 }
 
-fn requests() -> String {
-    let request = |number: u32| http::Request {
+pub fn request(url: String) -> http::Request {
+    http::Request {
         method: "GET".to_owned(),
-        url: format!("http://127.0.0.1:9/{number}"),
+        url,
         headers: Vec::new(),
         body: None,
-        timeout_ms: 1_000,
+        timeout_ms: 0,
         credential: None,
         max_response_bytes: 0,
-        redirects_max: 0,
+        redirects_max: 5,
+    }
+}
+
+/// Asks twice: a name may stand for another address by then.
+fn get(url: &str) -> String {
+    let one = || match http::send(&request(url.to_owned())) {
+        Ok(response) => response.status.to_string(),
+        Err(error) => error.message,
     };
+    let (first, second) = (one(), one());
+    format!("first {first}, then {second}")
+}
+
+fn requests(url: &str) -> String {
+    let request = |number: u32| request(format!("{url}/{number}"));
     let requests: Vec<http::Request> = (0..10_000).map(request).collect();
     let answers = http::send_all(&requests, 10_000);
     let refused = answers.iter().filter(|answer| answer.is_err()).count();

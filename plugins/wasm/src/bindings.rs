@@ -27,6 +27,7 @@ macro_rules! world {
                     "longshore:connector/metrics": crate::bindings::host::longshore::connector::metrics,
                     "longshore:connector/context": crate::bindings::host::longshore::connector::context,
                     "longshore:connector/secrets": crate::bindings::host::longshore::connector::secrets,
+                    "longshore:connector/state": crate::bindings::host::longshore::connector::state,
                     "longshore:connector/http": crate::bindings::host::longshore::connector::http,
                 },
                 require_store_data_send: true,

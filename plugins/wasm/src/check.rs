@@ -3,6 +3,8 @@
 //! It runs on the same traits as the engine, without one. A plugin may refuse a config that was made up for it, and may be refused what it
 //! asks the host for: neither is wrong. A trap, a call that does not come back and an answer that breaks the contract are.
 
+mod compare;
+mod group;
 mod sample;
 mod sink;
 mod source;
@@ -60,9 +62,13 @@ async fn all(loaded: &Loaded, config: Option<&Flat>, cases: &mut Cases) {
         return;
     }
     match &loaded.plugin {
-        Registered::Source(source) => source::check(source.as_ref(), good, cases).await,
-        Registered::Sink(sink) => sink::check(sink.as_ref(), good, cases).await,
-        Registered::Transform(transform) => transform::check(transform, good, cases).await,
+        Registered::Source(source) => {
+            source::check(loaded, source.as_ref(), good, cases).await;
+        }
+        Registered::Sink(sink) => sink::check(loaded, sink.as_ref(), good, cases).await,
+        Registered::Transform(transform) => {
+            transform::check(loaded, transform, good, cases).await;
+        }
     }
 }
 
@@ -128,6 +134,55 @@ fn allowed(error: &Error) -> Result<String, String> {
         ErrorKind::Bug => Err(error.message().to_owned()),
         kind => Ok(format!("it answers {}: {}", kind.name(), error.message())),
     }
+}
+
+/// How a case ended: an answer of the plugin's may end it early.
+type Outcome = longshore_sdk::Result<Result<String, String>>;
+
+/// What an early end says.
+fn judged(outcome: Outcome) -> Result<String, String> {
+    outcome.unwrap_or_else(|error| allowed(&error))
+}
+
+/// An error that passes by itself: the same call is made again.
+fn passes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Transient | ErrorKind::Throttled(_))
+}
+
+/// Takes the network away from the plugin until it is dropped.
+struct Outage<'a>(&'a Loaded);
+
+impl<'a> Outage<'a> {
+    fn of(loaded: &'a Loaded) -> Self {
+        loaded.provisions.cut_network(true);
+        Self(loaded)
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        self.0.provisions.cut_network(false);
+    }
+}
+
+/// Plans for several numbers of tasks, each twice.
+fn planned(
+    plans: &[(u32, Vec<longshore_sdk::Share>, Vec<longshore_sdk::Share>)],
+) -> Result<String, String> {
+    for (tasks, plan, again) in plans {
+        if plan.len() > *tasks as usize {
+            return Err(format!("{} shares for {tasks} tasks", plan.len()));
+        }
+        if plan != again {
+            return Err(format!(
+                "two plans for {tasks} tasks differ: tasks would restart without need"
+            ));
+        }
+    }
+    let counts = plans
+        .iter()
+        .map(|(tasks, plan, _)| format!("{} for {tasks}", plan.len()));
+    Ok(format!("shares: {}", counts.collect::<Vec<_>>().join(", ")))
 }
 
 /// What a check of the system found, which is for the config's author; that it broke is for the plugin's. The two look alike in the engine's

@@ -1,17 +1,14 @@
 //! What sources and sinks have in common: promises, checks and plans, each asked of a guest that is thrown away afterwards.
 
 use crate::{
-    bindings::{
-        host::longshore::connector::types::{
-            Error as GuestError, Guarantee as GuestGuarantee, Level as GuestLevel,
-        },
-        sink, source,
+    bindings::host::longshore::connector::types::{
+        Error as GuestError, Guarantee as GuestGuarantee, Level as GuestLevel,
     },
+    checks::{self, Checking},
     columns::Rejected,
     file::digest,
     installed::{Guest, Installed, Place, Seat, no_room, pool_is_full},
     refusal::{Failure, cut, failed},
-    services::Journal,
     store::{self, State},
     worlds::{Sink, SinkPre, Source, SourcePre},
 };
@@ -30,16 +27,14 @@ use wasmtime::Store;
 
 /// What a promise is called in errors.
 const PROMISE: &str = "promise";
-/// How long a guest may take for a promise; nothing else runs on that thread meanwhile.
+/// How long a guest may take for a promise; its thread is held meanwhile.
 const PROMISE_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a promise that failed is not asked for again: statuses ask for it each time that they are shown.
 const FAILED_FOR: Duration = Duration::from_secs(60);
 /// Promises that are remembered.
 const PROMISES_MAX: usize = 256;
-/// Findings of one check, and the length of each text.
-const FINDINGS_MAX: usize = 200;
+/// The length of what a promise says.
 const TEXT_MAX: usize = 2_000;
-const KEY_MAX: usize = 200;
 /// Entries of one share, and the length of each key and value.
 const SHARE_MAX: usize = 1_000;
 const ENTRY_MAX: usize = 64 * 1024;
@@ -48,19 +43,18 @@ const ENTRY_MAX: usize = 64 * 1024;
 const RESERVED: &str = "longshore.";
 
 /// What a guest answers, if it answers.
-type Answer<'a, T> = Boxed<'a, wasmtime::Result<Result<T, GuestError>>>;
+pub(crate) type Answer<'a, T> = Boxed<'a, wasmtime::Result<Result<T, GuestError>>>;
 /// The entries of each share.
 type Shares = Vec<Vec<(String, String)>>;
 
 /// A world that plans its work.
-pub(crate) trait Planning: Sized + Send + Sync + 'static {
+pub(crate) trait Planning: Checking + Sync {
     /// A linked component of that world.
     type Linked: Send + Sync + 'static;
     fn make<'a>(
         linked: &'a Self::Linked,
         store: &'a mut Store<State>,
     ) -> Boxed<'a, wasmtime::Result<Self>>;
-    fn check<'a>(guest: &'a mut Guest<Self>, config: &'a str) -> Answer<'a, Vec<Finding>>;
     fn plan<'a>(guest: &'a mut Guest<Self>, config: &'a str, tasks_max: u32) -> Answer<'a, Shares>;
     fn promise<'a>(
         &'a self,
@@ -70,7 +64,7 @@ pub(crate) trait Planning: Sized + Send + Sync + 'static {
 }
 
 macro_rules! planning {
-    ($world:ident, $linked:ident, $module:ident) => {
+    ($world:ident, $linked:ident) => {
         impl Planning for $world {
             type Linked = $linked<State>;
             fn make<'a>(
@@ -78,24 +72,6 @@ macro_rules! planning {
                 store: &'a mut Store<State>,
             ) -> Boxed<'a, wasmtime::Result<Self>> {
                 Box::pin(linked.instantiate_async(store))
-            }
-            fn check<'a>(guest: &'a mut Guest<Self>, config: &'a str) -> Answer<'a, Vec<Finding>> {
-                use $module::exports::longshore::connector::plugin::Problem;
-                Box::pin(async move {
-                    let plugin = guest.world.longshore_connector_plugin();
-                    let answer = plugin.call_check(&mut guest.store, config).await?;
-                    let journal = guest.store.data().services.journal();
-                    let finding = |problem: Problem| {
-                        let Problem {
-                            key,
-                            message,
-                            suggestion,
-                        } = &problem;
-                        finding(journal, key, message, suggestion)
-                    };
-                    Ok(answer
-                        .map(|found| found.into_iter().take(FINDINGS_MAX).map(finding).collect()))
-                })
             }
             fn plan<'a>(
                 guest: &'a mut Guest<Self>,
@@ -121,13 +97,18 @@ macro_rules! planning {
     };
 }
 
-planning!(Source, SourcePre, source);
-planning!(Sink, SinkPre, sink);
+planning!(Source, SourcePre);
+planning!(Sink, SinkPre);
 
-/// I8: scrubbed before it is cut.
-fn finding(journal: &Journal, key: &str, message: &str, suggestion: &str) -> Finding {
-    let shown = |text: &str, max| cut(&journal.clean(text), max).to_owned();
-    Finding::new(shown(key, KEY_MAX), shown(message, TEXT_MAX)).suggest(shown(suggestion, TEXT_MAX))
+/// Does what holds a thread for a while. I6: within a runtime of several threads, whatever else waited for this one goes on on another.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let runtime = Handle::try_current();
+    if runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
 }
 
 /// A connector of a world that plans.
@@ -179,8 +160,13 @@ impl<W: Planning> Connector<W> {
             promises: Mutex::default(),
         }
     }
-    /// Makes an instance.
+    /// Makes an instance for a config that fits the schema: a guest is never given another one. Config: it does not fit.
     pub(crate) async fn open(&self, config: &Flat, place: Place) -> Result<Seat<W>> {
+        let found = self.installed.definition.check(config);
+        if !found.is_empty() {
+            let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+            return Err(Error::config("config", texts.join("; ")));
+        }
         let store = self.installed.store(config, place, true)?;
         let guest = self
             .installed
@@ -197,7 +183,7 @@ impl<W: Planning> Connector<W> {
         if let Some(Some(known)) = known {
             return known;
         }
-        let answer = self.promise(config, &json);
+        let answer = aside(|| self.promise(config, &json));
         if let Some(promised) = Promised::of(&answer, Instant::now()) {
             let mut promises = promises();
             if promises.len() >= PROMISES_MAX {
@@ -246,16 +232,8 @@ impl<W: Planning> Connector<W> {
         if !found.is_empty() {
             return found;
         }
-        match self.ask_check(config).await {
-            Ok(found) => found,
-            Err(error) => vec![Finding::new("", error.to_string())],
-        }
-    }
-    async fn ask_check(&self, config: &Flat) -> Result<Vec<Finding>> {
-        let mut seat = self.open(config, Place::of(config)).await?;
-        let json = self.installed.json(config);
-        seat.ask("check", &json, |guest, json| W::check(guest, json))
-            .await
+        let opened = self.open(config, Place::of(config));
+        checks::look(&self.installed, config, opened).await
     }
     /// The shares of the work.
     pub(crate) async fn plan(&self, config: &Flat, tasks_max: u32) -> Result<Vec<Share>> {
@@ -331,28 +309,7 @@ impl<W: Planning> Connector<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::{Caller, Provisions, ServicesSettings};
-    use longshore_sdk::Secret;
     use std::time::{Duration, Instant};
-
-    #[test]
-    fn i8_findings_are_scrubbed_before_they_are_cut() {
-        let provisions = Provisions::new(ServicesSettings::default()).expect("settings");
-        let services = provisions.services(Caller {
-            secrets: [("key".to_owned(), Secret::new("hunter2-hunter2"))].into(),
-            ..Caller::plugin("probe")
-        });
-        let at = |max: usize| format!("{}hunter2-hunter2 and more", "x".repeat(max - 7));
-        let (key, text) = (at(KEY_MAX), at(TEXT_MAX));
-        let finding = finding(services.journal(), &key, &text, &text);
-        for shown in [&finding.key, &finding.problem, &finding.suggestion] {
-            assert!(!shown.contains("hunter2"), "{shown}");
-        }
-        assert_eq!(finding.key.len(), KEY_MAX);
-        let odd = super::finding(services.journal(), "a\n\u{1b}[31mhunter2-hunter2", "", "");
-        assert!(!odd.key.contains(char::is_control), "{}", odd.key);
-        assert!(!odd.key.contains("hunter2"), "{}", odd.key);
-    }
 
     #[test]
     fn a_promise_that_failed_is_asked_for_again_after_a_while() {

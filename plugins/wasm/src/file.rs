@@ -2,7 +2,11 @@
 
 use crate::Kind;
 use longshore_sdk::{Error, Result};
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// The first bytes of every WASM binary.
 const MAGIC: &[u8; 4] = b"\0asm";
@@ -14,14 +18,39 @@ const PACKAGE: &str = "longshore:connector/";
 /// The ABI that this host speaks: releases of one `0.x` understand one another.
 const VERSION: (u64, u64) = (0, 1);
 
+/// A file that is to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it must be; none = whatever it is.
+    pub pin: Option<Pin>,
+}
+
+/// The hash that a file must have. It is checked on the very bytes that are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// SHA-256 in hexadecimal digits; another text fits no file.
+    pub sha256: String,
+    /// Where it is written down, for messages.
+    pub written: String,
+}
+
+impl From<PathBuf> for Candidate {
+    fn from(path: PathBuf) -> Self {
+        Self { path, pin: None }
+    }
+}
+
 /// A file's bytes, with its SHA-256 in hexadecimal digits.
 pub(crate) struct Binary {
     pub(crate) bytes: Vec<u8>,
     pub(crate) sha256: String,
 }
 
-/// Reads a component; at most `max` bytes are taken into memory.
-pub(crate) fn read(path: &Path, max: u64) -> Result<Binary> {
+/// Reads a component once; at most `max` bytes are taken into memory. What is compiled or looked up later is what was hashed here.
+pub(crate) fn read(candidate: &Candidate, max: u64) -> Result<Binary> {
+    let Candidate { path, pin } = candidate;
     let unreadable =
         |error| Error::config("load", format!("{}: cannot be read", path.display())).because(error);
     let file = File::open(path).map_err(unreadable)?;
@@ -46,9 +75,26 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Binary> {
     if bytes.len() as u64 > max {
         return Err(too_large());
     }
-    check_header(path, &bytes)?;
     let sha256 = hex(&digest(&bytes));
+    if let Some(pin) = pin {
+        check_pin(path, &sha256, pin)?;
+    }
+    check_header(path, &bytes)?;
     Ok(Binary { bytes, sha256 })
+}
+
+fn check_pin(path: &Path, sha256: &str, pin: &Pin) -> Result<()> {
+    if sha256.eq_ignore_ascii_case(&pin.sha256) {
+        return Ok(());
+    }
+    Err(Error::config(
+        "load",
+        format!(
+            "{}: its hash {sha256} is not the one that is pinned in {}: it was changed; install it again if that was meant",
+            path.display(),
+            pin.written
+        ),
+    ))
 }
 
 fn check_header(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -15,6 +15,7 @@ use longshore_sdk::{
     Error, Plugin, Result, Secret, Share,
     config::{Definition, Finding, Flat, Key},
     erased::Boxed,
+    mutant,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
@@ -132,7 +133,8 @@ impl Installed {
     pub(crate) fn task_json(&self, laid: &Flat, share: &Share) -> String {
         let reveal = self.grants.reveals_secrets();
         let mut shown = self.definition.to_json_with(laid, |name, _| {
-            let hidden = !reveal && self.definition.is_secret(name);
+            let hidden =
+                !(reveal || mutant!("wasm-secrets-revealed")) && self.definition.is_secret(name);
             hidden.then(|| json!({ "secret": name }))
         });
         for (key, value) in share {
@@ -214,6 +216,9 @@ pub(crate) async fn within<T>(
     deadline: Instant,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> std::result::Result<T, Failure> {
+    if mutant!("wasm-waits-for-ever") {
+        return call.await.map_err(Failure::Trap);
+    }
     match tokio::time::timeout_at(deadline, call).await {
         Ok(answer) => answer.map_err(Failure::Trap),
         Err(_) => Err(Failure::Deadline),
@@ -242,6 +247,11 @@ impl<W: Send> Seat<W> {
             journal: guest.store.data().services.journal().clone(),
             guest: Some(guest),
         }
+    }
+    /// The host's services to the guest; none once it is gone.
+    pub(crate) fn services(&mut self) -> Option<&mut Services> {
+        let guest = self.guest.as_mut()?;
+        Some(&mut guest.store.data_mut().services)
     }
     /// Asks a function of the guest that may report an error of its own, within the time of any call.
     pub(crate) async fn ask<A: Sync, T: Send>(
@@ -286,7 +296,11 @@ impl<W: Send> Seat<W> {
             Err(failure) => {
                 let state = guest.store.data();
                 self.installed.trapped();
-                Err(failed(self.installed.tag, op, &failure, timeout, state))
+                let error = failed(self.installed.tag, op, &failure, timeout, state);
+                if mutant!("wasm-store-kept") {
+                    self.guest = Some(guest);
+                }
+                Err(error)
             }
         }
     }
@@ -296,9 +310,15 @@ impl<W: Send> Seat<W> {
             self.journal.clean(text)
         })
     }
+    /// A text that may hold what the guest was given (I8).
+    pub(crate) fn clean(&self, text: &str) -> String {
+        self.journal.clean(text)
+    }
     /// An answer that breaks the ABI's promises, after which nobody knows what the guest holds: its instance ends.
     pub(crate) fn rejected(&mut self, op: &'static str, wrong: &Rejected) -> Error {
-        self.guest = None;
+        if !mutant!("wasm-rejected-goes-on") {
+            self.guest = None;
+        }
         rejected(self.installed.tag, op, wrong)
     }
     /// Has the guest release everything, and ends its instance. There may be none.

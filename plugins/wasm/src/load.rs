@@ -1,10 +1,10 @@
 //! From files to plugins.
 
 use crate::{
-    Ceilings, Settings,
-    cache::Cache,
+    Broken, Candidate, Ceilings, Kind, Loaded, Registered, Settings,
+    cache::{Cache, Patience},
     engine::Engine,
-    file,
+    file::{self, Binary},
     installed::{Installed, Provided, within},
     refusal::{Failure, Tag, reason},
     services::{Caller, Provisions},
@@ -15,14 +15,11 @@ use crate::{
     transform, worlds,
     worlds::{SinkPre, SourcePre, TransformPre, World},
 };
-use longshore_sdk::{
-    Error, Result,
-    erased::{DynSinkConnector, DynSourceConnector, TransformPlugin},
-};
+use longshore_sdk::{Error, Result};
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use wasmtime::{
     Store,
@@ -34,76 +31,23 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files that are loaded at once: one is compiled on all cores anyway.
 const AT_ONCE: usize = 4;
 
-/// The world that a component is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Reads a system.
-    Source,
-    /// Writes a system.
-    Sink,
-    /// Changes records.
-    Transform,
-}
-
-impl Kind {
-    /// The world's name: `source`, `sink`, `transform`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Sink => "sink",
-            Self::Transform => "transform",
-        }
-    }
-}
-
-/// What the registry is given of a plugin.
-#[derive(Clone)]
-pub enum Registered {
-    /// A source connector.
-    Source(Arc<dyn DynSourceConnector>),
-    /// A sink connector.
-    Sink(Arc<dyn DynSinkConnector>),
-    /// A transform.
-    Transform(TransformPlugin),
-}
-
-/// A plugin that is ready for use.
-#[derive(Clone)]
-pub struct Loaded {
-    /// What `connector.class` or a transform's `type` says.
-    pub name: &'static str,
-    /// Its semantic version.
-    pub version: &'static str,
-    /// Who made it, in its own words.
-    pub vendor: String,
-    /// SHA-256 of the file, in hexadecimal digits.
-    pub sha256: String,
-    /// The file.
-    pub path: PathBuf,
-    /// What it is.
-    pub kind: Kind,
-    /// The plugin itself.
-    pub plugin: Registered,
-    /// The JSON Schema of its config.
-    pub schema: Arc<serde_json::Value>,
-}
-
-/// A file that is no usable plugin.
-#[derive(Debug)]
-pub struct Broken {
-    /// The file.
-    pub path: PathBuf,
-    /// Why: names the file and what to do.
-    pub error: Error,
-}
-
 /// Loads plugins, side by side, on one engine of their own. Blocks: what is not in the cache is compiled, and its guest is asked what it is.
 /// Never fails as a whole; both lists are in the order of `files`.
 ///
 /// Names and versions live as long as the process (the registry holds them so): each file of each call costs some bytes for good, so that
 /// this is called at start, not again and again.
-pub fn load(
-    files: &[PathBuf],
+pub fn load<F: Into<Candidate> + Clone>(
+    files: &[F],
+    settings: &Settings,
+    provisions: &Arc<Provisions>,
+    ceilings: &Ceilings,
+) -> (Vec<Loaded>, Vec<Broken>) {
+    let files: Vec<Candidate> = files.iter().cloned().map(Into::into).collect();
+    all(&files, settings, provisions, ceilings)
+}
+
+fn all(
+    files: &[Candidate],
     settings: &Settings,
     provisions: &Arc<Provisions>,
     ceilings: &Ceilings,
@@ -112,7 +56,7 @@ pub fn load(
         Ok(loader) => loader,
         Err(error) => {
             let text = error.message().to_owned();
-            let broken = files.iter().map(|path| Broken {
+            let broken = files.iter().map(|Candidate { path, .. }| Broken {
                 path: path.clone(),
                 error: Error::config("load", format!("{}: {text}", path.display())),
             });
@@ -128,16 +72,19 @@ pub fn load(
             scope.spawn(|| {
                 loop {
                     let place = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let Some(path) = files.get(place) else {
+                    let Some(file) = files.get(place) else {
                         return;
                     };
-                    let loaded = guarded(path, || loader.load(path));
+                    let loaded = guarded(&file.path, || loader.load(file));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.push((place, loaded));
                 }
             });
         }
     });
+    if settings.starting {
+        loader.cache.tidy(settings.limits.cache);
+    }
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(place, _)| *place);
     let (mut all, mut broken) = (Vec::new(), Vec::new());
@@ -145,7 +92,7 @@ pub fn load(
         match loaded {
             Ok(loaded) => all.push(loaded),
             Err(error) => broken.push(Broken {
-                path: files[place].clone(),
+                path: files[place].path.clone(),
                 error,
             }),
         }
@@ -188,6 +135,10 @@ impl<'a> Loader<'a> {
             settings.cache.as_deref(),
             engine.wasmtime(),
             settings.limits.file,
+            Patience {
+                max: settings.limits.compile_timeout,
+                starting: settings.starting.then(Instant::now),
+            },
         );
         Ok(Self {
             settings,
@@ -198,30 +149,25 @@ impl<'a> Loader<'a> {
             cache,
         })
     }
-    fn load(&self, path: &Path) -> Result<Loaded> {
-        let named =
-            |problem: String| Error::config("load", format!("{}: {problem}", path.display()));
-        let binary = file::read(path, self.settings.limits.file)?;
+    fn load(&self, file: &Candidate) -> Result<Loaded> {
+        let path = file.path.as_path();
+        let binary = file::read(file, self.settings.limits.file)?;
         let sha256 = binary.sha256.clone();
-        let (component, told, compiled) = match self.cache.get(&sha256) {
-            Some(cached) => (
-                cached.component,
-                serde_json::from_slice::<Told>(&cached.told).ok(),
-                false,
-            ),
-            None => {
-                let component = self.cache.compile(binary).map_err(&named)?;
-                (component, None, true)
+        let (world, told) = match self.cache.get(&sha256) {
+            None => self.compiled(path, binary)?,
+            Some(cached) => {
+                let told = serde_json::from_slice::<Told>(cached.told()).ok();
+                let wordless = told.is_none();
+                let (world, told) = self.judge(path, &cached.component, told)?;
+                if wordless && let Ok(code) = cached.code() {
+                    self.cache.put(&sha256, &words(&told), &code);
+                }
+                (world, told)
             }
         };
-        let judged = self.judge(path, &component, told.clone());
-        // Kept even if its words turn out to be wrong, or if it has none: the next start need not compile it to say so.
-        let words = judged.as_ref().ok().map(|(_, told)| told);
-        if compiled || (told.is_none() && words.is_some()) {
-            self.keep(&sha256, &component, words);
-        }
-        let (world, told) = judged?;
-        let (definition, schema) = told.check().map_err(&named)?;
+        let named =
+            |problem: String| Error::config("load", format!("{}: {problem}", path.display()));
+        let (definition, schema) = told.check().map_err(named)?;
         let tag = Tag {
             name: told.name.clone().leak(),
             version: told.version.clone().leak(),
@@ -236,7 +182,29 @@ impl<'a> Loader<'a> {
             kind: world.kind(),
             plugin: registered(installed, world),
             schema: Arc::new(schema),
+            provisions: self.provisions.clone(),
         })
+    }
+    /// Compiles a plugin, asks it what it is, and keeps both.
+    fn compiled(&self, path: &Path, binary: Binary) -> Result<(World, Told)> {
+        let sha256 = binary.sha256.clone();
+        let named =
+            |problem: String| Error::config("load", format!("{}: {problem}", path.display()));
+        let code = self.cache.compile(binary).map_err(named)?;
+        let component = self
+            .cache
+            .component(&code)
+            .map_err(|error| named(error.message().to_owned()))?;
+        let judged = self.judge(path, &component, None);
+        // Kept even if its words turn out to be wrong, or if it has none: the next start need not compile it to say so.
+        let told = judged.as_ref().ok().map(|(_, told)| words(told));
+        self.cache.put(&sha256, &told.unwrap_or_default(), &code);
+        drop(code);
+        let (copied, told) = judged?;
+        // What is mapped takes less memory than the copy.
+        let cached = self.cache.get(&sha256);
+        let mapped = cached.and_then(|cached| self.world(&cached.component).ok());
+        Ok((mapped.unwrap_or(copied), told))
     }
     /// What the component is made for, and what it says of itself, unless that is known.
     fn judge(
@@ -253,12 +221,6 @@ impl<'a> Loader<'a> {
             None => self.ask(path, &world)?,
         };
         Ok((world, told))
-    }
-    fn keep(&self, sha256: &str, component: &Component, told: Option<&Told>) {
-        let text = told.and_then(|told| serde_json::to_vec(told).ok());
-        if let Ok(code) = component.serialize() {
-            self.cache.put(sha256, &text.unwrap_or_default(), &code);
-        }
     }
     /// What the component is made for, linked to what it imports.
     fn world(&self, component: &Component) -> std::result::Result<World, String> {
@@ -328,6 +290,11 @@ impl<'a> Loader<'a> {
         };
         Installed::new(tag, told, definition, limits, provided)
     }
+}
+
+/// As they are kept.
+fn words(told: &Told) -> Vec<u8> {
+    serde_json::to_vec(told).unwrap_or_default()
 }
 
 fn said_nothing(path: &Path, failure: &Failure, store: &Store<State>) -> Error {

@@ -13,6 +13,9 @@ pub struct Settings {
     /// Compiled code is native code: whoever can write this folder can run anything as the worker. It must belong to the worker's user and be
     /// writable by nobody else, else it is not used.
     pub cache: Option<PathBuf>,
+    /// Whether a worker is starting: it waits for [`Limits::compile_timeout`] in all, not for a plugin that was late before, and then removes
+    /// compiled code that nobody has used for a month, or that is too much.
+    pub starting: bool,
     /// What a plugin may use.
     pub limits: Limits,
 }
@@ -34,6 +37,11 @@ pub struct Limits {
     pub file: u64,
     /// The text of one lane or position.
     pub position: usize,
+    /// How long a plugin may be compiled while others wait for it. What takes longer is compiled beside the worker's work, and kept for its
+    /// next start.
+    pub compile_timeout: Duration,
+    /// All compiled code that the cache keeps; what the worker itself needs stays, whatever it takes.
+    pub cache: u64,
 }
 
 impl Default for Limits {
@@ -46,6 +54,8 @@ impl Default for Limits {
             hostcall_bytes: 128 * MIB,
             file: 64 * MIB,
             position: 64 * 1024,
+            compile_timeout: Duration::from_secs(120),
+            cache: 4096 * MIB,
         }
     }
 }

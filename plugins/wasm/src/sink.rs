@@ -1,33 +1,45 @@
 //! Sinks.
 
+mod offsets;
+
 use crate::{
     bindings::{
         host::longshore::connector::types::{Batch, RowError},
-        sink::exports::longshore::connector::sink_task::{
-            PutError, TopicOffset as GuestOffset, TopicPartition as GuestPartition,
-        },
+        sink::exports::longshore::connector::sink_task::{PutError, TopicOffset as GuestOffset},
     },
     columns::{Rejected, Row, Rows},
     connector::Connector,
     installed::{Installed, Place, Seat},
     refusal::{again, rejected},
-    services::Following,
+    services::{Following, Kept, States, state},
     worlds::{Sink, SinkPre},
 };
 use longshore_sdk::{
     Error, Guarantee, Plugin, Refused, Result, Share, Sink as Task, SinkContext, SinkRecord,
-    TopicOffset, TopicOffsets, TopicPartition,
+    TopicOffset, TopicOffsets, TopicPartition, TopicStates,
     config::{Definition, Finding, Flat},
     erased::{Boxed, DynSink, DynSinkConnector},
+    mutant,
 };
+use offsets::{partitions, take_offsets};
 use std::{collections::HashMap, sync::Arc};
 
+/// How much data one `put` gives a guest: targets like large batches.
+const PUT_BYTES_MAX: usize = 8 << 20;
+
 /// A sink connector of a plugin.
-pub(crate) struct WasmSinkConnector(Connector<Sink>);
+pub(crate) struct WasmSinkConnector {
+    connector: Connector<Sink>,
+    /// It imports the interface that states are kept by.
+    keeps_states: bool,
+}
 
 impl WasmSinkConnector {
     pub(crate) fn new(installed: Arc<Installed>, linked: SinkPre<crate::store::State>) -> Self {
-        Self(Connector::new(installed, linked))
+        Self {
+            keeps_states: state::is_imported(linked.instance_pre().component()),
+            connector: Connector::new(installed, linked),
+        }
     }
     async fn start(&self, config: &Flat, share: Share, cx: SinkContext) -> Result<SinkTask> {
         let stop = Following::new(&cx.stop);
@@ -41,9 +53,9 @@ impl WasmSinkConnector {
             ..Place::default()
         };
         let config = Connector::<Sink>::laid(config, &share);
-        let installed = &self.0.installed;
+        let installed = &self.connector.installed;
         let json = installed.task_json(&config, &share);
-        let mut seat = self.0.open(&config, place).await?;
+        let mut seat = self.connector.open(&config, place).await?;
         seat.ask("start", &json, |guest, json| {
             Box::pin(async move {
                 let task = guest.world.longshore_connector_sink_task();
@@ -51,14 +63,23 @@ impl WasmSinkConnector {
             })
         })
         .await?;
+        if let Some(services) = seat.services() {
+            services.keep(Kept::States(States::default()));
+        }
         let told = &installed.told;
         Ok(SinkTask {
-            rows: Rows::new(told.needs(), told.key_format(), told.value_format()),
+            rows: Rows::new(
+                told.needs(),
+                told.key_format(),
+                told.value_format(),
+                PUT_BYTES_MAX,
+            ),
             places: Vec::new(),
             ahead: HashMap::new(),
             seat,
             stop,
             keeps: false,
+            keeps_states: self.keeps_states,
             exactly_once,
         })
     }
@@ -66,19 +87,19 @@ impl WasmSinkConnector {
 
 impl DynSinkConnector for WasmSinkConnector {
     fn plugin(&self) -> Plugin {
-        self.0.installed.plugin
+        self.connector.installed.plugin
     }
     fn definition(&self) -> Definition {
-        self.0.installed.keys()
+        self.connector.installed.keys()
     }
     fn guarantee(&self, config: &Flat) -> Result<Guarantee> {
-        self.0.guarantee(config)
+        self.connector.guarantee(config)
     }
     fn check<'a>(&'a self, config: &'a Flat) -> Boxed<'a, Vec<Finding>> {
-        Box::pin(self.0.check(config))
+        Box::pin(self.connector.check(config))
     }
     fn plan<'a>(&'a self, config: &'a Flat, tasks_max: u32) -> Boxed<'a, Result<Vec<Share>>> {
-        Box::pin(self.0.plan(config, tasks_max))
+        Box::pin(self.connector.plan(config, tasks_max))
     }
     fn open<'a>(
         &'a self,
@@ -105,6 +126,7 @@ pub(crate) struct SinkTask {
     stop: Following,
     /// The target keeps the offsets.
     keeps: bool,
+    keeps_states: bool,
     exactly_once: bool,
 }
 
@@ -168,10 +190,14 @@ impl SinkTask {
                 let problem = format!("there is no row {row} among {}", self.places.len());
                 return Err(Rejected::new("row", problem));
             };
-            refused.push(Refused {
-                index: *index,
-                error: self.seat.reported("put", error),
-            });
+            let by_row = mutant!("wasm-refused-by-row").then_some(row as usize);
+            let index = by_row.unwrap_or(*index);
+            if !mutant!("wasm-refused-dropped") {
+                refused.push(Refused {
+                    index,
+                    error: self.seat.reported("put", error),
+                });
+            }
         }
         refused.sort_by_key(|refused| refused.index);
         refused.dedup_by_key(|refused| refused.index);
@@ -190,7 +216,7 @@ impl SinkTask {
             taken,
             refused: rows,
         } = failed;
-        let taken = taken as usize;
+        let taken = taken as usize * usize::from(!mutant!("wasm-taken-ignored"));
         if taken > self.places.len() {
             let problem = format!("{taken} of {} rows", self.places.len());
             return Err(Rejected::new("taken", problem));
@@ -210,9 +236,16 @@ impl SinkTask {
         for (index, record) in (reported..reached).zip(&batch[reported..reached]) {
             let why = refused.iter().find(|refused| refused.index == index);
             let why = why.map(|refused| again(&refused.error));
-            self.ahead.insert(record.at.clone(), why);
+            if !mutant!("wasm-given-twice") {
+                self.ahead.insert(record.at.clone(), why);
+            }
         }
         Ok(error.after(reported))
+    }
+    /// The states of its partitions, unless its guest is gone.
+    fn with_states<T>(&mut self, call: impl FnOnce(&mut States) -> T) -> Option<T> {
+        let services = self.seat.services()?;
+        services.states().map(call)
     }
     /// What was reported, or went away, is ahead no more.
     fn forget(&mut self, batch: &[SinkRecord]) {
@@ -225,8 +258,18 @@ impl SinkTask {
 }
 
 impl Task for SinkTask {
+    fn keeps_states(&self) -> bool {
+        self.keeps_states
+    }
+    fn restored(&mut self, states: &TopicStates) {
+        self.with_states(|kept| kept.restored(states));
+    }
+    fn states(&mut self) -> TopicStates {
+        self.with_states(States::take_changed).unwrap_or_default()
+    }
     async fn assigned(&mut self, at: &[TopicPartition]) -> Result<Option<TopicOffsets>> {
         const OP: &str = "assigned";
+        self.with_states(|states| states.assigned(at));
         let partitions = partitions(at);
         let offsets = self
             .seat
@@ -242,6 +285,7 @@ impl Task for SinkTask {
             return Ok(None);
         };
         self.keeps = true;
+        self.with_states(States::target_keeps);
         take_offsets(offsets, |partition| at.contains(partition))
             .map(Some)
             .map_err(|wrong| rejected(self.seat.installed.tag, OP, &wrong))
@@ -273,9 +317,11 @@ impl Task for SinkTask {
     }
     async fn flush(&mut self, upto: &TopicOffsets) -> Result<TopicOffsets> {
         const OP: &str = "flush";
-        if self.keeps && !self.ahead.is_empty() {
-            // I3: the guest has more than may be committed, and would write all of it beside an offset that lies before. Once the rest of the
-            // batch is through, it writes it with the right one.
+        // Which states it will set within the call nobody knows before.
+        let beside = self.keeps || self.keeps_states;
+        if beside && !self.ahead.is_empty() && !mutant!("wasm-flush-amid-a-batch") {
+            // I3: the guest has more than may be committed, and would write all of it (or a state of it) beside an offset that lies before. Once
+            // the rest of the batch is through, it writes it with the right one.
             return Ok(TopicOffsets::new());
         }
         let offset = |(at, offset): (&TopicPartition, &i64)| GuestOffset {
@@ -296,7 +342,7 @@ impl Task for SinkTask {
         let taken = take_offsets(offsets, |partition| upto.contains_key(partition));
         let beyond = |taken: TopicOffsets| {
             let beyond = taken.iter().find(|(at, offset)| **offset > upto[*at]);
-            match beyond {
+            match beyond.filter(|_| !mutant!("wasm-flush-widened")) {
                 // I1: what was not given to it cannot be durable.
                 Some((at, offset)) => Err(Rejected::new(
                     "offset",
@@ -310,8 +356,10 @@ impl Task for SinkTask {
             .map_err(|wrong| self.seat.rejected(OP, &wrong))
     }
     async fn revoked(&mut self, at: &[TopicPartition]) -> Result<()> {
-        self.ahead
-            .retain(|place, _| !at.contains(&place.topic_partition()));
+        if !mutant!("wasm-lost-kept") {
+            self.ahead
+                .retain(|place, _| !at.contains(&place.topic_partition()));
+        }
         let partitions = partitions(at);
         self.seat
             .ask("revoked", &partitions, |guest, partitions| {
@@ -320,7 +368,9 @@ impl Task for SinkTask {
                     task.call_revoked(&mut guest.store, partitions).await
                 })
             })
-            .await
+            .await?;
+        self.with_states(|states| states.revoked(at));
+        Ok(())
     }
     async fn close(&mut self) -> Result<()> {
         self.stop.set();
@@ -333,44 +383,4 @@ impl Task for SinkTask {
             })
             .await
     }
-}
-
-fn partitions(at: &[TopicPartition]) -> Vec<GuestPartition> {
-    let partition = |at: &TopicPartition| GuestPartition {
-        topic: at.topic.to_string(),
-        partition: at.partition,
-    };
-    at.iter().map(partition).collect()
-}
-
-/// Offsets that a guest answers with, of partitions that it was asked about.
-fn take_offsets(
-    offsets: Vec<GuestOffset>,
-    asked: impl Fn(&TopicPartition) -> bool,
-) -> std::result::Result<TopicOffsets, Rejected> {
-    let mut taken = TopicOffsets::new();
-    for GuestOffset {
-        topic,
-        partition,
-        offset,
-    } in offsets
-    {
-        let at = TopicPartition::new(topic, partition);
-        if !asked(&at) {
-            return Err(Rejected::new(
-                "topic",
-                "a partition that it was not asked about",
-            ));
-        }
-        if offset < 0 {
-            return Err(Rejected::new(
-                "offset",
-                format!("{at} at {offset}, below 0"),
-            ));
-        }
-        if taken.insert(at, offset).is_some() {
-            return Err(Rejected::new("topic", "the same partition twice"));
-        }
-    }
-    Ok(taken)
 }

@@ -5,7 +5,8 @@ use crate::{
     columns::{Rejected, json_object, take_column, take_headers, take_topics},
     connector::Connector,
     installed::{Installed, Place, Seat},
-    services::Following,
+    services::{Following, Kept, Progress, Services},
+    stored,
     worlds::{Source, SourcePre},
 };
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use longshore_sdk::{
     SourceContext, SourceRecord,
     config::{Definition, Finding, Flat},
     erased::{Boxed, DynSource, DynSourceConnector},
+    mutant,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -47,18 +49,23 @@ impl WasmSourceConnector {
             positions(&cx.offsets)?,
         );
         let mut seat = self.0.open(&config, place).await?;
-        seat.ask(OP, &arguments, |guest, (json, positions)| {
-            Box::pin(async move {
-                let task = guest.world.longshore_connector_source_task();
-                task.call_start(&mut guest.store, json, positions).await
+        let started = seat
+            .ask(OP, &arguments, |guest, (json, positions)| {
+                Box::pin(async move {
+                    let task = guest.world.longshore_connector_source_task();
+                    task.call_start(&mut guest.store, json, positions).await
+                })
             })
-        })
-        .await?;
+            .await;
+        started.map_err(|error| {
+            stored::doubt(error, installed.tag, &cx.offsets, |text| seat.clean(text))
+        })?;
         Ok(SourceTask {
             seat,
             stop,
             idle_until: None,
             finished: false,
+            advanced: Offsets::new(),
         })
     }
 }
@@ -119,6 +126,8 @@ pub(crate) struct SourceTask {
     /// The guest has said that there is nothing before.
     idle_until: Option<Instant>,
     finished: bool,
+    /// Where the last poll goes on without records.
+    advanced: Offsets,
 }
 
 impl SourceTask {
@@ -126,7 +135,7 @@ impl SourceTask {
         let limit = self.seat.installed.limits.position;
         let idle = Duration::from_millis(polled.idle_ms.into());
         self.idle_until = (!idle.is_zero()).then(|| Instant::now() + idle);
-        self.finished = polled.finished;
+        self.finished = polled.finished && !mutant!("wasm-end-forgotten");
         take_polled(polled, limit)
     }
 }
@@ -147,6 +156,11 @@ impl Task for SourceTask {
         let wait = wait_end.saturating_duration_since(Instant::now());
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let timeout = self.seat.installed.timeout() + wait;
+        let limit = self.seat.installed.limits.position;
+        if let Some(services) = self.seat.services() {
+            let progress = Progress::new(limit);
+            services.keep(Kept::Progress(progress));
+        }
         let answer = self
             .seat
             .call(OP, timeout, &wait_ms, |guest, wait_ms| {
@@ -157,13 +171,21 @@ impl Task for SourceTask {
                 })
             })
             .await?;
+        let advanced = self.seat.services().map(Services::take_progress);
         let polled = answer.map_err(|error| {
+            // What it called for on the way to its error it will call for again.
             self.idle_until = None;
             self.seat.reported(OP, error)
         })?;
         // One that is rejected has gone on beyond what it could hand over.
-        self.take(polled)
-            .map_err(|wrong| self.seat.rejected(OP, &wrong))
+        let records = self
+            .take(polled)
+            .map_err(|wrong| self.seat.rejected(OP, &wrong))?;
+        self.advanced = advanced.unwrap_or_default();
+        Ok(records)
+    }
+    fn advanced(&mut self) -> Offsets {
+        std::mem::take(&mut self.advanced)
     }
     async fn commit(&mut self, offsets: &Offsets) -> Result<()> {
         let positions = positions(offsets)?;
@@ -231,8 +253,13 @@ fn take_polled(polled: Polled, limit: usize) -> std::result::Result<Vec<SourceRe
     let positions = take_column("positions", positions, count)?;
     let mut records = Vec::with_capacity(count);
     for row in 0..count {
+        let at = if mutant!("wasm-position-of-the-batch") {
+            count - 1
+        } else {
+            row
+        };
         let position = positions
-            .bytes(row)
+            .bytes(at)
             .ok_or_else(|| Rejected::new("positions", format!("row {row} is null")))?;
         check_place("positions", row, &position, limit)?;
         let topic = batch.topic.get(row).map_or(0, |number| *number as usize);

@@ -6,7 +6,7 @@ use crate::{
     services::Services,
     turns::{FREE_TICKS, Turns},
 };
-use longshore_sdk::Result;
+use longshore_sdk::{Result, mutant};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, component::ResourceTable};
@@ -88,6 +88,9 @@ pub(crate) fn open(
 /// What a guest does that has computed for a tick.
 fn tick(state: &mut State) -> UpdateDeadline {
     let now = Instant::now();
+    if mutant!("wasm-never-interrupted") {
+        return UpdateDeadline::Continue(1);
+    }
     // Outside of a call there is nothing that a guest may do.
     if state
         .services
@@ -164,7 +167,8 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current) as u64;
-        let fits = self.used.saturating_add(more) <= self.allowance.memory;
+        let fits = self.used.saturating_add(more) <= self.allowance.memory
+            || mutant!("wasm-memory-without-limit");
         if fits && maximum.is_none_or(|maximum| desired <= maximum) {
             self.used += more;
             return Ok(true);

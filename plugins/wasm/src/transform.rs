@@ -1,20 +1,20 @@
 //! Transforms.
 
 use crate::{
-    bindings::host::longshore::connector::types::Error as GuestError,
-    bindings::transform::exports::longshore::connector::record_transform::{Edit, HeaderEdit},
-    columns::{Rejected, Row, Rows, Taken, take_column, take_topics, take_value},
+    checks,
+    columns::{Rejected, Row, Rows},
+    edits::{Edits, Fate},
     installed::{Installed, Place, Seat},
     refusal::again,
     store::State,
     worlds::{Transform, TransformPre},
 };
 use longshore_sdk::{
-    Datum, Error, ErrorKind, Header, Record, Result, Topic, Transform as Task, Verdict,
-    config::Flat,
+    Error, ErrorKind, Record, Result, Transform as Task, Verdict,
+    config::{Finding, Flat},
     erased::{DynTransform, TransformPlugin},
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The plugin as the registry holds it.
@@ -39,8 +39,12 @@ fn build(
     }
     let told = &installed.told;
     Ok(Box::new(WasmTransform {
-        rows: Rows::new(told.needs(), told.key_format(), told.value_format()),
-        places: Vec::new(),
+        rows: Rows::new(
+            told.needs(),
+            told.key_format(),
+            told.value_format(),
+            APPLY_BYTES_MAX,
+        ),
         installed: installed.clone(),
         linked: linked.clone(),
         config: config.clone(),
@@ -59,26 +63,60 @@ struct WasmTransform {
     task: Option<u32>,
     seat: Option<Seat<Transform>>,
     rows: Rows,
-    /// Which record of the engine's batch each row of the guest's is.
-    places: Vec<usize>,
+}
+
+/// How much data one `apply` gives a guest: the memory of many instances stays small, and what is worked on stays in the processor's cache.
+const APPLY_BYTES_MAX: usize = 64 << 10;
+
+/// Records of the engine's batch that were given to the guest in one call.
+struct Piece {
+    /// Which of them: from the end of the piece before up to here.
+    end: usize,
+    /// Those that were not, by index, and why.
+    unfit: VecDeque<(usize, Error)>,
+    /// What became of the others.
+    edits: Result<Edits>,
+    /// How many of those have had their turn.
+    row: usize,
+}
+
+/// What the guest answered to the pieces of one batch of the engine's so far.
+struct Answers {
+    pieces: Vec<Piece>,
+    /// What they hold. All of them live until the last one is there: together they may take as much as one.
+    bytes: u64,
+    /// How long records of this batch may still be tried alone: all of them together as long as one call.
+    alone: Duration,
+}
+
+/// Makes an instance.
+async fn open(
+    installed: &Arc<Installed>,
+    linked: &TransformPre<State>,
+    config: &Flat,
+    place: Place,
+) -> Result<Seat<Transform>> {
+    let store = installed.store(config, place, true)?;
+    let guest = installed
+        .instantiate(store, linked, |linked, store| {
+            Box::pin(linked.instantiate_async(store))
+        })
+        .await?;
+    Ok(Seat::new(installed.clone(), guest))
 }
 
 impl WasmTransform {
-    async fn start(&mut self) -> Result<()> {
-        const OP: &str = "start";
-        let place = Place {
-            connector: self.connector.clone(),
+    fn place(&self, connector: String) -> Place {
+        Place {
+            connector,
             task: self.task,
             ..Place::default()
-        };
-        let store = self.installed.store(&self.config, place, true)?;
-        let guest = self
-            .installed
-            .instantiate(store, &self.linked, |linked, store| {
-                Box::pin(linked.instantiate_async(store))
-            })
-            .await?;
-        let mut seat = Seat::new(self.installed.clone(), guest);
+        }
+    }
+    async fn start(&mut self) -> Result<()> {
+        const OP: &str = "start";
+        let place = self.place(self.connector.clone());
+        let mut seat = open(&self.installed, &self.linked, &self.config, place).await?;
         let json = self.installed.json(&self.config);
         seat.ask(OP, &json, |guest, json| {
             Box::pin(async move {
@@ -90,8 +128,8 @@ impl WasmTransform {
         self.seat = Some(seat);
         Ok(())
     }
-    /// Has the guest edit the rows of `self.places`.
-    async fn edit(&mut self) -> Result<Edits> {
+    /// Has the guest edit the rows of `self.rows`; `held` counts what its answers take.
+    async fn edit(&mut self, held: &mut u64) -> Result<Edits> {
         const OP: &str = "apply";
         if self.seat.is_none() {
             self.start().await?;
@@ -99,7 +137,6 @@ impl WasmTransform {
         let Self {
             seat: Some(seat),
             rows,
-            places,
             ..
         } = self
         else {
@@ -113,66 +150,129 @@ impl WasmTransform {
                 })
             })
             .await?;
-        let checked = Edits::check(edit, places.len(), |error| seat.reported(OP, error));
-        checked.map_err(|wrong| seat.rejected(OP, &wrong))
+        let given = rows.batch();
+        let checked = Edits::check(edit, given, |error| seat.reported(OP, error));
+        let edits = checked.map_err(|wrong| seat.rejected(OP, &wrong))?;
+        *held += edits.bytes();
+        let max = seat.installed.limits.hostcall_bytes;
+        if *held > max {
+            let problem = format!("{held} bytes for one batch, {max} are allowed");
+            return Err(seat.rejected(OP, &Rejected::new("all columns", problem)));
+        }
+        Ok(edits)
     }
-    /// Fills the next rows from `start` on; where it stopped.
-    fn fill(
-        &mut self,
-        batch: &[Option<Record>],
-        start: usize,
-        verdicts: &mut [Option<Verdict>],
-    ) -> usize {
+    /// Fills the rows with the records from `start` on; where it stopped, and those that cannot be presented.
+    fn fill(&mut self, batch: &[Record], start: usize) -> (usize, VecDeque<(usize, Error)>) {
         self.rows.begin();
-        self.places.clear();
+        let mut unfit = VecDeque::new();
         let mut at = start;
         while at < batch.len() && !self.rows.full() {
-            if let Some(record) = &batch[at] {
-                match self.rows.push(Row { record, at: None }) {
-                    Ok(()) => self.places.push(at),
-                    Err(error) => verdicts[at] = Some(Verdict::Refuse(error)),
-                }
+            let record = &batch[at];
+            if let Err(error) = self.rows.push(Row { record, at: None }) {
+                unfit.push_back((at, error));
             }
             at += 1;
         }
-        at
+        (at, unfit)
     }
-    /// Writes down what became of the rows of `self.places`.
-    fn judge(
-        &self,
-        edits: &Result<Edits>,
-        records: &mut [Option<Record>],
-        verdicts: &mut [Option<Verdict>],
-    ) {
-        for (row, place) in self.places.iter().enumerate() {
-            let record = records[*place].take();
-            verdicts[*place] = record.map(|record| match edits {
-                Ok(edits) => edits.verdict(row, record),
-                Err(error) => Verdict::Refuse(again(error)),
-            });
+    /// Has the guest edit the records from `start` on, as many as one call takes; then each alone if one of them is bad. Up to where it got.
+    async fn pieces(&mut self, batch: &[Record], start: usize, answers: &mut Answers) -> usize {
+        let (end, unfit) = self.fill(batch, start);
+        let count = end - start - unfit.len();
+        let edits = match count {
+            0 => Ok(Edits::default()),
+            _ => self.edit(&mut answers.bytes).await,
+        };
+        match edits {
+            // Which record is bad, the guest did not say.
+            Err(error) if error.kind() == ErrorKind::Data && count > 1 => {
+                self.one_by_one(batch, start..end, answers).await
+            }
+            edits => answers.take(batch, end, unfit, edits),
         }
     }
-    /// Has the guest edit each row of `self.places` alone.
+    /// Has the guest edit each of these records alone. Up to where it got.
     async fn one_by_one(
         &mut self,
-        records: &mut [Option<Record>],
-        verdicts: &mut [Option<Verdict>],
-    ) {
-        // All of them together may take as long as one call.
-        let until = Instant::now() + self.installed.timeout();
-        for place in std::mem::take(&mut self.places) {
-            if Instant::now() > until {
-                let text = "the batch was refused as a whole, and there was no time left to try this record alone";
-                verdicts[place] = Some(Verdict::Refuse(Error::transient("apply", text)));
-                continue;
-            }
-            self.fill(&records[..=place], place, verdicts);
-            if !self.places.is_empty() {
-                let edits = self.edit().await;
-                self.judge(&edits, records, verdicts);
-            }
+        batch: &[Record],
+        records: Range<usize>,
+        answers: &mut Answers,
+    ) -> usize {
+        let began = Instant::now();
+        let mut at = records.start;
+        while at < records.end {
+            let (end, unfit) = self.fill(&batch[..=at], at);
+            let edits = if !unfit.is_empty() {
+                Ok(Edits::default())
+            } else if began.elapsed() > answers.alone {
+                let tag = self.installed.tag;
+                let text = format!(
+                    "{tag}: the batch was refused as a whole, and there was no time left to try this record alone"
+                );
+                Err(Error::transient("apply", text))
+            } else {
+                self.edit(&mut answers.bytes).await
+            };
+            at = answers.take(batch, end, unfit, edits);
+        }
+        answers.alone = answers.alone.saturating_sub(began.elapsed());
+        at
+    }
+}
+
+impl Answers {
+    /// Adds the piece up to `end`. Up to where the guest was asked: an error that is not about the data is the answer to all records that are
+    /// left, else a guest that never returns would be waited for once per piece.
+    fn take(
+        &mut self,
+        batch: &[Record],
+        end: usize,
+        unfit: VecDeque<(usize, Error)>,
+        edits: Result<Edits>,
+    ) -> usize {
+        let over = matches!(&edits, Err(error) if error.kind() != ErrorKind::Data);
+        let end = if over { batch.len() } else { end };
+        self.pieces.push(Piece {
+            end,
+            unfit,
+            edits,
+            row: 0,
+        });
+        end
+    }
+}
+
+impl Piece {
+    /// Changes the record `at`, whose row is the next one unless it is unfit.
+    fn apply(&mut self, at: usize, record: &mut Record) -> Fate {
+        // They stand in the order of the records.
+        if let Some((_, error)) = self.unfit.pop_front_if(|(unfit, _)| *unfit == at) {
+            return Fate::Refused(error);
+        }
+        self.row += 1;
+        match &self.edits {
+            Ok(edits) => edits.apply(self.row - 1, record),
+            Err(error) => Fate::Refused(again(error)),
         }
     }
+}
+
+/// Moves each record into what became of it.
+fn verdicts(batch: Vec<Record>, pieces: Vec<Piece>) -> Vec<Verdict> {
+    let mut pieces = pieces.into_iter().peekable();
+    let verdict = |(at, mut record): (usize, Record)| {
+        while pieces.next_if(|piece| at >= piece.end).is_some() {}
+        let fate = match pieces.peek_mut() {
+            Some(piece) => piece.apply(at, &mut record),
+            None => Fate::Refused(Error::bug("apply", "a record was left out")),
+        };
+        match fate {
+            Fate::Kept => Verdict::Keep(record),
+            Fate::Dropped => Verdict::Drop,
+            Fate::Refused(error) => Verdict::Refuse(error),
+        }
+    };
+    batch.into_iter().enumerate().map(verdict).collect()
 }
 
 impl Task for WasmTransform {
@@ -180,199 +280,22 @@ impl Task for WasmTransform {
         connector.clone_into(&mut self.connector);
         self.task = Some(task);
     }
+    async fn check(&mut self, connector: &str) -> Vec<Finding> {
+        let place = self.place(connector.to_owned());
+        let (installed, config) = (&self.installed, &self.config);
+        let opened = open(installed, &self.linked, config, place);
+        checks::look(installed, config, opened).await
+    }
     async fn apply(&mut self, batch: Vec<Record>) -> Vec<Verdict> {
-        let mut records: Vec<Option<Record>> = batch.into_iter().map(Some).collect();
-        let mut verdicts: Vec<Option<Verdict>> = records.iter().map(|_| None).collect();
+        let mut answers = Answers {
+            pieces: Vec::new(),
+            bytes: 0,
+            alone: self.installed.timeout(),
+        };
         let mut start = 0;
-        while start < records.len() {
-            let end = self.fill(&records, start, &mut verdicts);
-            let edits = if self.places.is_empty() {
-                None
-            } else {
-                Some(self.edit().await)
-            };
-            match edits {
-                None => {}
-                // Which record is bad, the guest did not say.
-                Some(Err(error)) if error.kind() == ErrorKind::Data && self.places.len() > 1 => {
-                    self.one_by_one(&mut records, &mut verdicts).await;
-                }
-                Some(edits) => self.judge(&edits, &mut records, &mut verdicts),
-            }
-            start = end;
+        while start < batch.len() {
+            start = self.pieces(&batch, start, &mut answers).await;
         }
-        let unjudged = || Verdict::Refuse(Error::bug("apply", "a record was left out"));
-        verdicts
-            .into_iter()
-            .map(|verdict| verdict.unwrap_or_else(unjudged))
-            .collect()
+        verdicts(batch, answers.pieces)
     }
-}
-
-/// Header edits of one row.
-const ROW_EDITS_MAX: usize = 100;
-
-/// An edit that was checked.
-struct Edits {
-    keep: Vec<u8>,
-    key: Option<Taken>,
-    value: Option<Taken>,
-    topics: Vec<Topic>,
-    topic: Vec<u32>,
-    timestamp_ms: Vec<i64>,
-    /// By row, in the guest's order within each.
-    headers: Vec<(u32, Arc<str>, Option<Datum>)>,
-    /// By row.
-    failed: Vec<(u32, ErrorKind, &'static str, String)>,
-}
-
-impl Edits {
-    fn check(
-        edit: Edit,
-        count: usize,
-        told: impl Fn(GuestError) -> Error,
-    ) -> std::result::Result<Self, Rejected> {
-        let topics = take_topics(edit.topics, &edit.topic, count, !edit.topic.is_empty())?;
-        for (name, length) in [
-            ("keep", edit.keep.len()),
-            ("timestamp-ms", edit.timestamp_ms.len()),
-        ] {
-            if length != 0 && length != count {
-                return Err(Rejected::new(
-                    name,
-                    format!("{length} entries for {count} rows"),
-                ));
-            }
-        }
-        if edit.keep.iter().any(|mark| *mark > 1) {
-            return Err(Rejected::new("keep", "a mark is neither 0 nor 1"));
-        }
-        if edit.timestamp_ms.iter().any(|time| *time < -1) {
-            return Err(Rejected::new("timestamp-ms", "a time is below -1"));
-        }
-        let row = |name: &'static str, row: u32| {
-            let problem = format!("there is no row {row} among {count}");
-            let fits = (row as usize) < count;
-            fits.then_some(())
-                .ok_or_else(|| Rejected::new(name, problem))
-        };
-        if edit.headers.len() > count.saturating_mul(ROW_EDITS_MAX) {
-            let problem = format!("{} edits of {count} rows", edit.headers.len());
-            return Err(Rejected::new("headers", problem));
-        }
-        let mut headers = Vec::with_capacity(edit.headers.len());
-        for header in edit.headers {
-            row("headers", header.row)?;
-            headers.push(take_header(header)?);
-        }
-        headers.sort_by_key(|(row, _, _)| *row);
-        // Each edit of a row looks through that row's headers.
-        if let Some(many) = headers
-            .chunk_by(|(a, ..), (b, ..)| a == b)
-            .find(|row| row.len() > ROW_EDITS_MAX)
-        {
-            let problem = format!(
-                "{} edits of one row, {ROW_EDITS_MAX} are allowed",
-                many.len()
-            );
-            return Err(Rejected::new("headers", problem));
-        }
-        if edit.failed.len() > count {
-            let problem = format!("{} of {count} rows have failed", edit.failed.len());
-            return Err(Rejected::new("failed", problem));
-        }
-        let mut failed = Vec::with_capacity(edit.failed.len());
-        for refused in edit.failed {
-            row("failed", refused.row)?;
-            let error = told(refused.error);
-            failed.push((
-                refused.row,
-                error.kind(),
-                error.op(),
-                error.message().to_owned(),
-            ));
-        }
-        failed.sort_by_key(|(row, ..)| *row);
-        let column = |name, column: Option<_>| {
-            column
-                .map(|column| take_column(name, column, count))
-                .transpose()
-        };
-        Ok(Self {
-            keep: edit.keep,
-            key: column("key", edit.key)?,
-            value: column("value", edit.value)?,
-            topics,
-            topic: edit.topic,
-            timestamp_ms: edit.timestamp_ms,
-            headers,
-            failed,
-        })
-    }
-    fn verdict(&self, row: usize, mut record: Record) -> Verdict {
-        let number = u32::try_from(row).unwrap_or(u32::MAX);
-        if let Ok(at) = self.failed.binary_search_by_key(&number, |(row, ..)| *row) {
-            let (_, kind, op, message) = &self.failed[at];
-            return Verdict::Refuse(Error::new(*kind, op, message));
-        }
-        if self.keep.get(row) == Some(&0) {
-            return Verdict::Drop;
-        }
-        if let Some(key) = &self.key {
-            record.key = key.datum(row);
-        }
-        if let Some(value) = &self.value {
-            record.value = value.datum(row);
-        }
-        if let Some(topic) = self.topic.get(row) {
-            record.topic = self.topics[*topic as usize].clone();
-        }
-        if let Some(time) = self.timestamp_ms.get(row) {
-            record.timestamp = (*time >= 0).then_some(*time);
-        }
-        let from = self.headers.partition_point(|(row, _, _)| *row < number);
-        let edits = self.headers[from..].iter();
-        for (_, name, value) in edits.take_while(|(row, _, _)| *row == number) {
-            edit_header(&mut record, name, value.as_ref());
-        }
-        Verdict::Keep(record)
-    }
-}
-
-fn take_header(
-    header: HeaderEdit,
-) -> std::result::Result<(u32, Arc<str>, Option<Datum>), Rejected> {
-    let HeaderEdit {
-        row,
-        name,
-        value,
-        format,
-    } = header;
-    let value = value
-        .map(|value| take_value("headers", value, format))
-        .transpose()?;
-    Ok((row, name.into(), value))
-}
-
-/// `None` removes every header of that name; a value takes their place, or is added.
-fn edit_header(record: &mut Record, name: &Arc<str>, value: Option<&Datum>) {
-    let first = record.headers.iter().position(|header| header.key == *name);
-    let Some(value) = value else {
-        record.headers.retain(|header| header.key != *name);
-        return;
-    };
-    let header = Header {
-        key: name.clone(),
-        value: value.clone(),
-    };
-    let Some(first) = first else {
-        record.headers.push(header);
-        return;
-    };
-    record.headers[first] = header;
-    let mut place = 0;
-    record.headers.retain(|header| {
-        place += 1;
-        place - 1 <= first || header.key != *name
-    });
 }

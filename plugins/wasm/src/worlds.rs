@@ -2,7 +2,7 @@
 
 use crate::{
     Kind,
-    bindings::host::longshore::connector::{context, http, log, metrics, secrets},
+    bindings::host::longshore::connector::{context, http, log, metrics, secrets, state},
     services::Services,
     store::State,
     told::Told,
@@ -33,6 +33,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     metrics::add_to_linker::<State, ServicesOf>(&mut linker, |state| &mut state.services)?;
     context::add_to_linker::<State, ServicesOf>(&mut linker, |state| &mut state.services)?;
     secrets::add_to_linker::<State, ServicesOf>(&mut linker, |state| &mut state.services)?;
+    state::add_to_linker::<State, ServicesOf>(&mut linker, |state| &mut state.services)?;
     http::add_to_linker::<State, ServicesOf>(&mut linker, |state| &mut state.services)?;
     Ok(linker)
 }

@@ -44,7 +44,7 @@ impl Node {
         // What is not compiled yet takes its time: meanwhile the rest starts.
         let plugins = tokio::task::spawn_blocking({
             let settings = Arc::clone(&settings);
-            move || plugins::of(&settings)
+            move || plugins::of(&settings, plugins::Whose::Worker)
         });
         let metrics = Metrics::new();
         let door = Door::new(Arc::clone(&metrics));

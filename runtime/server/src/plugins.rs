@@ -10,7 +10,7 @@ mod host;
 pub(crate) mod owner;
 mod scan;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, Pin};
 pub(crate) use scan::{Found, scan};
 
 use crate::{bundle, settings::WorkerSettings};
@@ -19,6 +19,15 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// Who needs plugins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A worker that starts: it must not wait for ever, and it tidies up what is compiled.
+    Worker,
+    /// Somebody at a terminal.
+    Tool,
+}
 
 /// What a worker has.
 pub(crate) struct Plugins {
@@ -64,7 +73,7 @@ pub(crate) struct Unusable {
 /// What the worker's settings lead to: what is bundled, and the plugins of `plugin.path` and of the folder of installed ones. It blocks: what
 /// was not compiled before is compiled. The same settings are answered with the same registry as long as the process lives: a plugin that is
 /// installed meanwhile counts from the next start on.
-pub(crate) fn of(settings: &WorkerSettings) -> Arc<Plugins> {
+pub(crate) fn of(settings: &WorkerSettings, whose: Whose) -> Arc<Plugins> {
     type Kept = Option<(String, Arc<Plugins>)>;
     static KEPT: Mutex<Kept> = Mutex::new(None);
     let key = format!("{:?} {:?}", settings.data_dir, settings.plugins());
@@ -73,7 +82,7 @@ pub(crate) fn of(settings: &WorkerSettings) -> Arc<Plugins> {
     match &*kept {
         Some((of, plugins)) if *of == key => Arc::clone(plugins),
         _ => {
-            let plugins = Arc::new(gather(settings));
+            let plugins = Arc::new(gather(settings, whose));
             *kept = Some((key, Arc::clone(&plugins)));
             plugins
         }
@@ -85,7 +94,7 @@ pub(crate) fn bundled() -> Arc<Registry> {
     Arc::new(bundle::registry())
 }
 
-fn gather(settings: &WorkerSettings) -> Plugins {
+fn gather(settings: &WorkerSettings, whose: Whose) -> Plugins {
     let Found {
         files,
         unusable,
@@ -100,9 +109,11 @@ fn gather(settings: &WorkerSettings) -> Plugins {
     let mut registry = bundle::registry();
     let mut loaded = Outcome::default();
     if !files.is_empty() {
-        loaded = host::load(&files, settings, &mut registry);
+        loaded = host::load(&files, settings, whose, &mut registry);
     }
-    for unusable in unusable.iter().chain(&loaded.unusable) {
+    let mut broken: Vec<&Unusable> = unusable.iter().chain(&loaded.unusable).collect();
+    broken.sort_by_key(|unusable| file_name(&unusable.path));
+    for unusable in broken {
         registry.note_broken(&file_name(&unusable.path), &unusable.problem);
     }
     Plugins {

@@ -5,6 +5,11 @@
 
 mod support;
 
+#[path = "plugins/checks.rs"]
+mod checks;
+#[path = "plugins/upgrades.rs"]
+mod upgrades;
+
 use axum::{
     Json, Router,
     extract::Query,
@@ -58,12 +63,10 @@ async fn plugin(folder: &Path, args: &[&str]) -> (bool, String) {
     (output.status.success(), printed)
 }
 
-/// Versions 1.0.0 and 1.1.0 of the source of numbers, installed.
+/// Versions 1.0.0 and 1.1.0 of the source of numbers, installed: two files of two builds, whose positions differ.
 async fn both_versions(folder: &Path) {
-    let (old, new) = (guest("probe-source"), folder.join("newer.wasm"));
-    renamed(&old, ("1.0.0", "1.1.0"), &new);
-    for file in [&old, &new] {
-        let file = file.display().to_string();
+    for name in ["probe-source", "probe-source-next"] {
+        let file = guest(name).display().to_string();
         let (fine, printed) = plugin(folder, &["install", &file]).await;
         assert!(fine && printed.contains("installed"), "{printed}");
     }
@@ -88,49 +91,6 @@ async fn runs_version(worker: &Worker, version: &str) {
         (is(task) && is(&status["connector"])).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn an_upgrade_and_a_way_back_while_records_flow_lose_and_repeat_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    both_versions(folder.path()).await;
-    let mut worker = Worker::embedded(folder.path()).await;
-    worker.create("numbers", numbers(Some("1.0.0"))).await;
-    let out = folder.path().join("out.txt");
-    let sink = json!({
-        "connector.class": "file-sink", "topics": "numbers", "file": out,
-        "value.converter": "org.apache.kafka.connect.storage.StringConverter",
-    });
-    worker.create("out", sink).await;
-    let mut seen = lines(&out, 100).await.len();
-    for version in ["1.0.0", "1.1.0", "[1.0.0,1.1.0)", "latest"] {
-        let stored = worker
-            .put("/connectors/numbers/config", numbers(Some(version)))
-            .await;
-        assert!(stored.status < 300, "{}", stored.text);
-        let runs = if version.starts_with(['[']) || version == "1.0.0" {
-            "1.0.0"
-        } else {
-            "1.1.0"
-        };
-        runs_version(&worker, runs).await;
-        seen = lines(&out, seen + 200).await.len();
-    }
-    worker.process.kill();
-    let mut worker =
-        Worker::running(Process::start(folder.path(), &["worker", "worker.yaml"])).await;
-    runs_version(&worker, "1.1.0").await;
-    lines(&out, seen + 300).await;
-    let metrics = worker.get("/metrics").await.text;
-    assert!(
-        metrics.contains("longshore_wasm_calls_total{function=\"poll\",plugin=\"probe-source\"}"),
-        "{metrics}"
-    );
-    worker.process.terminate().await;
-    let written = fs::read_to_string(&out).expect("a file");
-    for (number, line) in written.lines().enumerate() {
-        assert_eq!(line, format!("{{\"lane\":0,\"number\":{number}}}"));
-    }
 }
 
 #[tokio::test]
@@ -451,8 +411,8 @@ async fn a_check_sees_what_breaks_the_contract() {
         ("plan:too-many", "FAIL plan"),
         ("start:loop", "FAIL poll"),
         ("poll:falling-ends", "FAIL poll"),
-        ("committed:panic", "FAIL poll"),
-        ("close:panic", "FAIL poll"),
+        ("committed:panic", "FAIL commits"),
+        ("close:panic", "FAIL close twice"),
     ] {
         let config = json!({ "topic": "t", "misbehave": deed }).to_string();
         fs::write(home.join("config.json"), config).expect("written");
@@ -478,4 +438,90 @@ async fn a_check_sees_what_breaks_the_contract() {
     let masks = guest("mask-pii").display().to_string();
     let (fine, printed) = plugin(home, &["check", &masks]).await;
     assert!(fine && !printed.contains("FAIL"), "{printed}");
+}
+
+/// Commits often, so that a test need not wait for it.
+const OFTEN: &str = "worker:\n  listeners: http://127.0.0.1:0\n  longshore.broker.listen: 127.0.0.1:0\n  offset.flush.interval.ms: 200\n";
+
+async fn installed(folder: &Path, name: &str) {
+    let file = guest(name).display().to_string();
+    let (fine, printed) = plugin(folder, &["install", &file]).await;
+    assert!(fine, "{printed}");
+}
+
+/// The worker's next life, after a kill.
+async fn killed(mut worker: Worker, folder: &Path) -> Worker {
+    worker.process.kill();
+    Worker::running(Process::start(folder, &["worker", "worker.yaml"])).await
+}
+
+/// Until this is the source's offset.
+async fn stored(worker: &Worker, quiet: u32) {
+    let wanted = json!({ "next": 5, "quiet": quiet });
+    eventually(&format!("{wanted} is stored"), || async {
+        let offsets = worker.get("/connectors/numbers/offsets").await.json();
+        (offsets["offsets"][0]["offset"] == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn progress_without_records_survives_a_kill() {
+    for exactly_once in ["", "  exactly.once.source.support: enabled\n"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        installed(folder.path(), "probe-source").await;
+        let worker = Worker::with(folder.path(), &format!("{OFTEN}{exactly_once}")).await;
+        let config = json!({
+            "connector.class": "probe-source", "topic": "numbers", "count": 5, "quiet": 3, "idle": 20,
+            "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+        });
+        worker.create("numbers", config.clone()).await;
+        stored(&worker, 3).await;
+        let worker = killed(worker, folder.path()).await;
+        worker.task("numbers", "RUNNING").await;
+        stored(&worker, 3).await;
+        // It goes on from there: two more, no record again.
+        let mut config = config;
+        config["quiet"] = json!(5);
+        worker.put("/connectors/numbers/config", config).await;
+        stored(&worker, 5).await;
+        let out = folder.path().join("out.txt");
+        let sink = json!({
+            "connector.class": "file-sink", "topics": "numbers", "file": out,
+            "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+        });
+        worker.create("out", sink).await;
+        assert_eq!(lines(&out, 5).await.len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_a_sinks_partition_survives_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    installed(folder.path(), "probe-sink").await;
+    let worker = Worker::with(folder.path(), OFTEN).await;
+    let text = "org.apache.kafka.connect.storage.StringConverter";
+    let lines = folder.path().join("in.txt");
+    fs::write(&lines, "1\n2\n3\n4\n").expect("written");
+    let source = json!({
+        "connector.class": "file-source", "topic": "lines", "file": lines, "value.converter": text,
+    });
+    worker.create("in", source).await;
+    let sink = json!({
+        "connector.class": "probe-sink", "topics": "lines", "count": true,
+        "value.converter": text, "key.converter": text,
+    });
+    worker.create("count", sink).await;
+    eventually("four are committed", || async {
+        let offsets = worker.get("/connectors/count/offsets").await.json();
+        (offsets["offsets"][0]["offset"]["kafka_offset"] == 4).then_some(())
+    })
+    .await;
+    let worker = killed(worker, folder.path()).await;
+    worker.task("count", "RUNNING").await;
+    fs::write(&lines, "1\n2\n3\n4\nask\n").expect("written");
+    // What was committed does not come again, so the first four are known by the state alone.
+    let task = worker.task("count", "FAILED").await;
+    let trace = task["trace"].as_str().expect("why");
+    assert!(trace.contains("count 5"), "{trace}");
 }

@@ -9,6 +9,8 @@ mod cluster;
 mod quiet;
 #[path = "rest/security.rs"]
 mod security;
+#[path = "rest/waiting.rs"]
+mod waiting;
 
 use reqwest::Method;
 use serde_json::{Value, json};

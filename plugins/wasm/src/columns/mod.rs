@@ -15,16 +15,18 @@
 //!
 //! A guest's bytes are checked before they are believed, then they are shared: the rows of a column are slices of one buffer.
 
+mod alike;
 mod dictionary;
 mod present;
 mod rows;
 mod take;
 
+use alike::alike;
 use dictionary::Dictionary;
 use present::Presenter;
 pub(crate) use rows::{Row, Rows};
 pub(crate) use take::{
-    Rejected, Taken, json_object, take_column, take_headers, take_topics, take_value,
+    Rejected, Taken, json_object, take_changed, take_column, take_headers, take_topics, take_value,
 };
 
 #[cfg(test)]

@@ -5,12 +5,10 @@ use crate::bindings::host::longshore::connector::types::{Batch, Column, Columns,
 use longshore_sdk::{Record, Result, TopicOffset};
 use std::sync::Arc;
 
-/// How much data one call gives a guest; a larger batch goes in several calls.
-const BYTES_MAX: usize = 8 << 20;
+/// Buffers up to here are kept, however little a call gives.
+const KEPT_MIN: usize = 256 << 10;
 /// Headers of one call, so that their numbers stay small.
 const HEADERS_MAX: usize = 1 << 20;
-/// Buffers that grew beyond are given back.
-const KEPT_MAX: usize = 16 << 20;
 
 /// One row: the record and, in a sink, where it was read.
 #[derive(Clone, Copy)]
@@ -24,6 +22,7 @@ pub(crate) struct Rows {
     needs: Columns,
     key_format: Format,
     value_format: Format,
+    bytes_max: usize,
     batch: Batch,
     topics: Dictionary,
     names: Dictionary,
@@ -35,12 +34,18 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// For a guest that needs these columns in these formats.
-    pub(crate) fn new(needs: Columns, key_format: Format, value_format: Format) -> Self {
+    /// For a guest that needs these columns in these formats. One call gives it about `bytes_max` bytes; a larger batch goes in several calls.
+    pub(crate) fn new(
+        needs: Columns,
+        key_format: Format,
+        value_format: Format,
+        bytes_max: usize,
+    ) -> Self {
         Self {
             needs,
             key_format,
             value_format,
+            bytes_max,
             batch: empty_batch(),
             topics: Dictionary::default(),
             names: Dictionary::default(),
@@ -54,7 +59,11 @@ impl Rows {
     /// Begins a batch.
     pub(crate) fn begin(&mut self) {
         let batch = &mut self.batch;
-        if batch.value.data.capacity() + batch.key.data.capacity() > KEPT_MAX {
+        let kept = batch.key.data.capacity()
+            + batch.value.data.capacity()
+            + batch.header_value.data.capacity();
+        // Buffers that grew for large records are given back.
+        if kept > (self.bytes_max * 2).max(KEPT_MIN) {
             *batch = empty_batch();
         }
         batch.count = 0;
@@ -79,7 +88,7 @@ impl Rows {
     pub(crate) fn full(&self) -> bool {
         let batch = &self.batch;
         let bytes = batch.key.data.len() + batch.value.data.len() + batch.header_value.data.len();
-        bytes >= BYTES_MAX || batch.header_name.len() >= HEADERS_MAX
+        bytes >= self.bytes_max || batch.header_name.len() >= HEADERS_MAX
     }
     /// Adds a row. An error of kind Data leaves the batch as it was: this record cannot be presented.
     pub(crate) fn push(&mut self, row: Row<'_>) -> Result<()> {
@@ -155,6 +164,10 @@ impl Rows {
             batch.partition.push(record.partition.unwrap_or(-1));
             batch.offset.push(record.offset.unwrap_or(-1));
         }
+    }
+    /// The batch, once it has ended.
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
     }
     /// Ends the batch: what is the same in every row is left out.
     pub(crate) fn end(&mut self) -> &Batch {

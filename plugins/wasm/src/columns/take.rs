@@ -1,9 +1,9 @@
 //! What a guest answers, checked before it is believed.
 
-use super::present::only_json;
+use super::{alike, present::only_json};
 use crate::bindings::host::longshore::connector::types::{Column, Format};
 use bytes::Bytes;
-use longshore_sdk::{Datum, Header, Headers, Topic};
+use longshore_sdk::{Datum, Header, Headers, Topic, json::is_value};
 
 /// A column that does not keep the ABI's promises: the plugin is broken.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +38,16 @@ pub(crate) fn take_column(
     column: Column,
     count: usize,
 ) -> Result<Taken, Rejected> {
+    take_changed(name, column, count, None)
+}
+
+/// The same for a column that the guest made of one that it was `given`: where little changed, little is checked.
+pub(crate) fn take_changed(
+    name: &'static str,
+    column: Column,
+    count: usize,
+    given: Option<&Column>,
+) -> Result<Taken, Rejected> {
     let Column {
         format,
         data,
@@ -71,7 +81,10 @@ pub(crate) fn take_column(
     match format {
         Format::Bytes => {}
         Format::Text => taken.check_text(name)?,
-        Format::Json => taken.check_json(name)?,
+        Format::Json => {
+            let given = given.filter(|given| given.format == Format::Json);
+            taken.check_json(name, given)?;
+        }
     }
     Ok(taken)
 }
@@ -97,16 +110,23 @@ fn check_ends(
     Ok(())
 }
 
+/// Where a row stands; `None` where it is null.
+fn place(ends: &[u32], nulls: &[u8], row: usize) -> Option<std::ops::Range<usize>> {
+    if nulls.get(row) == Some(&1) {
+        return None;
+    }
+    let end = *ends.get(row)? as usize;
+    let start = row.checked_sub(1).map_or(0, |before| ends[before] as usize);
+    Some(start..end)
+}
+
 impl Taken {
+    /// What it takes of the worker's memory.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.data.len() + size_of_val(self.ends.as_slice()) + self.nulls.len()
+    }
     fn range(&self, row: usize) -> Option<std::ops::Range<usize>> {
-        if self.nulls.get(row) == Some(&1) {
-            return None;
-        }
-        let end = *self.ends.get(row)? as usize;
-        let start = row
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before] as usize);
-        Some(start..end)
+        place(&self.ends, &self.nulls, row)
     }
     /// The bytes of a row; `None` where it is null.
     pub(crate) fn bytes(&self, row: usize) -> Option<Bytes> {
@@ -145,11 +165,26 @@ impl Taken {
             None => Ok(()),
         }
     }
-    fn check_json(&self, name: &'static str) -> Result<(), Rejected> {
+    /// What the guest was given is JSON; so is what hardly differs from it.
+    fn check_json(&self, name: &'static str, given: Option<&Column>) -> Result<(), Rejected> {
+        // One pass says that all of it is text.
+        let whole = std::str::from_utf8(&self.data).ok();
         for row in 0..self.count {
             let Some(range) = self.range(row) else {
                 continue;
             };
+            let text = whole.and_then(|whole| whole.get(range.clone()));
+            let old = given.and_then(|given| {
+                let place = place(&given.ends, &given.nulls, row)?;
+                given.data.get(place)
+            });
+            let good = |text: &str| {
+                old.is_some_and(|old| alike(old, text.as_bytes()))
+                    || (text != "null" && is_value(text))
+            };
+            if text.is_some_and(good) {
+                continue;
+            }
             let text = &self.data[range];
             let problem = match only_json(text) {
                 Some(b"null") => "is the JSON value null: mark the row as null instead",

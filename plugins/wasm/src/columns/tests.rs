@@ -1,6 +1,6 @@
 //! What goes in comes out.
 
-use super::{Row, Rows, present::only_json, take_column, take_headers, take_topics};
+use super::{Row, Rows, present::only_json, take_changed, take_column, take_headers, take_topics};
 use crate::bindings::host::longshore::connector::types::{Batch, Column, Columns, Format};
 use bytes::Bytes;
 use longshore_sdk::{Datum, Header, Record, TopicOffset, Value};
@@ -129,7 +129,7 @@ proptest! {
         key_format in format(),
         value_format in format(),
     ) {
-        let mut rows = Rows::new(Columns::all(), key_format, value_format);
+        let mut rows = Rows::new(Columns::all(), key_format, value_format, 1 << 20);
         // The buffers of one batch serve the next.
         for all in &batches {
             rows.begin();
@@ -169,7 +169,7 @@ proptest! {
 fn only_the_columns_that_are_needed_are_filled() {
     let mut record = Record::new("t".into());
     (record.key, record.value) = (Datum::string("k"), Datum::string("v"));
-    let mut rows = Rows::new(Columns::VALUE, Format::Text, Format::Text);
+    let mut rows = Rows::new(Columns::VALUE, Format::Text, Format::Text, 1 << 20);
     rows.begin();
     rows.push(Row {
         record: &record,
@@ -182,4 +182,52 @@ fn only_the_columns_that_are_needed_are_filled() {
         batch.key.ends.is_empty() && batch.timestamp_ms.is_empty() && batch.partition.is_empty()
     );
     assert!(batch.topic.is_empty(), "one topic needs no numbers");
+}
+
+#[test]
+fn what_changed_is_checked_beside_what_was_given() {
+    let column = |rows: &[&str], nulls: &[u8]| {
+        let mut column = Column {
+            format: Format::Json,
+            data: Vec::new(),
+            ends: Vec::new(),
+            nulls: nulls.to_vec(),
+        };
+        for row in rows {
+            column.data.extend_from_slice(row.as_bytes());
+            column
+                .ends
+                .push(u32::try_from(column.data.len()).expect("small"));
+        }
+        column
+    };
+    let given = column(&[r#"{"a":"ü"}"#, "", r#"{"b":12}"#], &[0, 1, 0]);
+    let taken = |rows: [&str; 3]| {
+        let taken = take_changed("value", column(&rows, &[]), 3, Some(&given));
+        taken.map(|taken| (0..3).map(|row| taken.datum(row)).collect::<Vec<_>>())
+    };
+    for rows in [
+        [r#"{"a":"**"}"#, "1", r#"{"b":12}"#],
+        [r#"{"a":"ü"}"#, "[]", r#"{"b":3}"#],
+        ["{}", "{}", "{}"],
+    ] {
+        let expected = rows.map(|row| Datum::Json(row.to_owned().into()));
+        assert_eq!(taken(rows).expect("JSON"), expected);
+    }
+    for rows in [
+        ["{\"a\":\"\n\"}", "1", "{}"],
+        [r#"{"a":"""}"#, "1", "{}"],
+        [r#"{"a":"\"}"#, "1", "{}"],
+        [r#"{"a":"ü"}"#, "", "{}"],
+        [r#"{"a":"ü"}"#, "null", "{}"],
+        [r#"{"a":"ü"}"#, "1", r#"{"b":012}"#],
+        [r#"{"a":"ü"}"#, "1", r#"{"b":12} "#],
+    ] {
+        taken(rows).expect_err("it is no JSON");
+    }
+    // Half a letter, on which the next row goes on.
+    let mut halves = column(&[r#"{"a":"ü"}"#, "1", "2"], &[]);
+    halves.ends[0] = 7;
+    halves.ends[1] = 8;
+    assert!(take_changed("value", halves, 3, Some(&given)).is_err());
 }

@@ -23,9 +23,8 @@ const TEXT_MAX: usize = 8 * 1024;
 const EDGE: usize = 4 * 1024;
 /// Of one line.
 const FIELDS_MAX: usize = 32;
-/// Lines a second in the long run, and at once.
-const RATE: f64 = 100.0;
-const BURST: f64 = 1_000.0;
+/// So many times the lines of a second may come at once.
+const BURST: f64 = 10.0;
 /// The same about denied calls, which say much the same again and again.
 const DENIED_RATE: f64 = 0.2;
 const DENIED_BURST: f64 = 10.0;
@@ -59,7 +58,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(caller: &Caller, scrub: Scrub, metrics: PluginMetrics) -> Self {
+    /// `rate`: lines a second in the long run.
+    pub(super) fn new(caller: &Caller, scrub: Scrub, metrics: PluginMetrics, rate: u32) -> Self {
+        let rate = f64::from(rate);
         let values = caller.secrets.values().map(|secret| secret.expose());
         let mut secrets: Vec<String> = values.flat_map(forms).collect();
         secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -71,7 +72,7 @@ impl Journal {
             secrets,
             scrub,
             metrics,
-            lines: Mutex::new(Bucket::new(RATE, BURST)),
+            lines: Mutex::new(Bucket::new(rate, rate * BURST)),
             denials: Mutex::new(Bucket::new(DENIED_RATE, DENIED_BURST)),
         }
     }
@@ -190,7 +191,7 @@ impl Journal {
     fn tell_left_out(&self, left_out: u64) {
         if left_out > 0 {
             let (connector, plugin) = (&*self.connector, &*self.plugin);
-            tracing::warn!(target: "plugin", connector, task = self.task, plugin, left_out, "lines of this plugin were left out: it wrote more than {RATE} a second");
+            tracing::warn!(target: "plugin", connector, task = self.task, plugin, left_out, "lines of this plugin were left out: it wrote more than it may (longshore.wasm.log.lines.max)");
         }
     }
     fn emit(&self, loudness: Loudness, message: &str, fields: &str) {

@@ -7,14 +7,16 @@ mod http;
 mod journal;
 mod metrics;
 mod secrets;
+pub(crate) mod state;
 mod stopping;
 #[cfg(test)]
 mod tests;
 
-pub use http::{HttpLimits, HttpSettings};
+pub use http::{HttpLimits, HttpSettings, Names, Resolver};
 pub use journal::Journal;
 pub(crate) use journal::Loudness;
 pub use metrics::PluginMetrics;
+pub(crate) use state::{Kept, Progress, States};
 pub(crate) use stopping::Following;
 pub use stopping::Stopping;
 
@@ -39,6 +41,8 @@ pub struct ServicesSettings {
     pub scrub: Scrub,
     /// HTTP.
     pub http: HttpSettings,
+    /// Lines a second that a task may log in the long run; ten times as many at once. More are left out, and counted.
+    pub log_lines: u32,
 }
 
 impl Default for ServicesSettings {
@@ -47,6 +51,7 @@ impl Default for ServicesSettings {
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             scrub: Arc::new(str::to_owned),
             http: HttpSettings::default(),
+            log_lines: 100,
         }
     }
 }
@@ -56,6 +61,7 @@ impl fmt::Debug for ServicesSettings {
         f.debug_struct("ServicesSettings")
             .field("host_version", &self.host_version)
             .field("http", &self.http)
+            .field("log_lines", &self.log_lines)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +72,7 @@ pub struct Provisions {
     scrub: Scrub,
     metrics: PluginMetrics,
     network: http::Network,
+    log_lines: u32,
 }
 
 impl Provisions {
@@ -76,15 +83,25 @@ impl Provisions {
             scrub: settings.scrub,
             metrics: PluginMetrics::default(),
             network: http::Network::new(settings.http)?,
+            log_lines: settings.log_lines,
         }))
     }
     /// The metrics of all plugins; a clone of it is registered with the worker's.
     pub fn metrics(&self) -> &PluginMetrics {
         &self.metrics
     }
+    /// Takes the network away from all plugins, or gives it back: each request fails for the moment, as it does when the other side is away.
+    pub(crate) fn cut_network(&self, cut: bool) {
+        self.network.cut(cut);
+    }
     /// The services of one store.
     pub fn services(self: &Arc<Self>, caller: Caller) -> Services {
-        let journal = Journal::new(&caller, self.scrub.clone(), self.metrics.clone());
+        let journal = Journal::new(
+            &caller,
+            self.scrub.clone(),
+            self.metrics.clone(),
+            self.log_lines,
+        );
         let meters = self
             .metrics
             .task(&caller.plugin, &caller.connector, caller.task);
@@ -96,6 +113,7 @@ impl Provisions {
             host_version: self.host_version.clone(),
             caller,
             deadline: None,
+            kept: Kept::default(),
             table: ResourceTable::new(),
         }
     }
@@ -150,6 +168,8 @@ pub struct Services {
     http: http::Http,
     /// When the call that is being made ends.
     deadline: Option<Instant>,
+    /// What the plugin may have kept beside its records.
+    kept: Kept,
     /// The bodies that the guest holds open.
     table: ResourceTable,
 }

@@ -1,10 +1,9 @@
 //! Files that are no usable plugins: each is reported with its reason, and the others load.
 
-use crate::probes::{file, load_files, settings};
-use longshore_wasm::{Kind, Settings};
+use crate::probes::{file, load_files, provisions, settings};
+use longshore_wasm::{Candidate, Ceilings, Kind, Pin};
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -128,145 +127,36 @@ fn a_file_beyond_the_limit_is_not_read() {
     assert!(message.contains("a plugin may have 1000"), "{message}");
 }
 
-fn cached(folder: &Path) -> Settings {
-    Settings {
-        cache: Some(folder.to_owned()),
-        ..settings()
-    }
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect()
-}
-
 #[test]
-fn compiled_code_is_kept_and_one_that_was_tampered_with_is_made_anew() {
+fn a_file_that_is_not_the_pinned_one_is_not_loaded() {
     let folder = folder();
-    let cache = folder.path().join("cache");
-    let files = [file("probe-transform")];
+    let bytes = guest("probe-transform");
+    let path = write(folder.path(), "mine.wasm", &bytes);
+    let (loaded, _) = load_files(std::slice::from_ref(&path), &settings());
+    let candidate = Candidate {
+        path: path.clone(),
+        pin: Some(Pin {
+            sha256: loaded[0].sha256.to_ascii_uppercase(),
+            written: "mine.wasm.sha256".to_owned(),
+        }),
+    };
     let load = || {
-        let (loaded, broken) = load_files(&files, &cached(&cache));
-        assert!(broken.is_empty(), "{broken:?}");
-        assert_eq!(loaded[0].name, "probe-transform");
+        let candidates = [candidate.clone()];
+        longshore_wasm::load(
+            &candidates,
+            &settings(),
+            &provisions(),
+            &Ceilings::default(),
+        )
     };
-    load();
-    let kept = entries(&cache);
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    let whole = fs::read(&kept[0]).expect("it is there");
-    // It is used as it is.
-    load();
-    assert_eq!(fs::read(&kept[0]).expect("it is there"), whole);
-    let mut flipped = whole.clone();
-    let middle = flipped.len() / 2;
-    flipped[middle] ^= 1;
-    let mut marked = whole.clone();
-    marked[0] ^= 1;
-    for spoilt in [
-        &flipped,
-        &marked,
-        &whole[..whole.len() - 1].to_vec(),
-        &Vec::new(),
-    ] {
-        fs::write(&kept[0], spoilt).expect("it is ours");
-        load();
-        let mended = fs::read(&kept[0]).expect("it is there");
-        assert_eq!(mended[..16], whole[..16]);
-        assert_ne!(&mended, spoilt);
+    assert_eq!(load().0.len(), 1);
+    // Another plugin, and then a file that is none: the pin is what it is refused for.
+    for other in [guest("probe-source"), b"text".to_vec()] {
+        fs::write(&path, other).expect("ours");
+        let (loaded, broken) = load();
+        assert!(loaded.is_empty());
+        let message = broken[0].error.message();
+        assert!(message.contains("mine.wasm: its hash"), "{message}");
+        assert!(message.contains("pinned in mine.wasm.sha256"), "{message}");
     }
-    assert_eq!(entries(&cache).len(), 1, "nothing is left behind");
-}
-
-#[test]
-fn a_cached_plugin_is_not_asked_again_what_it_is() {
-    let folder = folder();
-    let cache = folder.path().join("cache");
-    let load = || load_files(&[file("probe-transform")], &cached(&cache));
-    load();
-    // Its words are in the file, before the code: the name with another last letter, and a digest that fits.
-    let kept = entries(&cache).remove(0);
-    let bytes = rewritten(
-        fs::read(&kept).expect("it is there"),
-        "\"probe-transform\"",
-        "\"probe-transfork\"",
-    );
-    fs::write(&kept, sealed(&bytes)).expect("it is ours");
-    let (loaded, _) = load();
-    assert_eq!(loaded[0].name, "probe-transfork");
-}
-
-/// A cached file's content with a digest that fits again.
-fn sealed(bytes: &[u8]) -> Vec<u8> {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes[48..]);
-    [&bytes[..16], digest.as_ref(), &bytes[48..]].concat()
-}
-
-#[test]
-fn code_that_was_made_of_another_plugin_is_not_run() {
-    let folder = folder();
-    let cache = folder.path().join("cache");
-    let load = |name: &str| load_files(&[file(name)], &cached(&cache)).0;
-    let own = load("probe-transform").remove(0).sha256;
-    let other = load("probe-source").remove(0).sha256;
-    let of = |sha256: &str| {
-        let kept = entries(&cache);
-        let mut found = kept.into_iter().filter(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy();
-            name.starts_with(sha256)
-        });
-        found.next().expect("it was kept")
-    };
-    // Whole and valid, under the wrong name: it would have the other plugin's grants.
-    fs::rename(of(&other), of(&own)).expect("they are ours");
-    assert_eq!(load("probe-transform")[0].name, "probe-transform");
-}
-
-#[test]
-fn a_guest_that_says_nothing_is_compiled_once() {
-    let folder = folder();
-    let cache = folder.path().join("cache");
-    let load = || {
-        let (_, mut broken) = load_files(&[file("mute")], &cached(&cache));
-        broken.remove(0).error.message().to_owned()
-    };
-    let first = load();
-    let kept = entries(&cache);
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    // Who compiles writes a new file.
-    let inode = || fs::metadata(&kept[0]).expect("it is there").ino();
-    let before = inode();
-    let second = load();
-    assert_eq!(first, second);
-    assert!(second.contains("I do not talk about myself"), "{second}");
-    assert_eq!(inode(), before);
-}
-
-#[test]
-fn code_without_words_is_asked_and_keeps_the_answer() {
-    let folder = folder();
-    let cache = folder.path().join("cache");
-    let load = || load_files(&[file("probe-transform")], &cached(&cache)).0;
-    load();
-    let kept = entries(&cache).remove(0);
-    let whole = fs::read(&kept).expect("it is there");
-    // The mark, the digest, whose it is, and then the length of the words.
-    let words = u32::from_le_bytes(whole[80..84].try_into().expect("four bytes"));
-    let code = 84 + usize::try_from(words).expect("a length");
-    let wordless = [&whole[..80], &[0; 4], &whole[code..]].concat();
-    fs::write(&kept, sealed(&wordless)).expect("it is ours");
-    assert_eq!(load()[0].name, "probe-transform");
-    assert_eq!(fs::read(&kept).expect("it is there"), whole);
-}
-
-#[test]
-fn a_folder_that_others_can_write_to_is_not_used() {
-    let folder = folder();
-    let cache = folder.path().join("cache");
-    fs::create_dir(&cache).expect("a folder");
-    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("it is ours");
-    let (loaded, _) = load_files(&[file("probe-transform")], &cached(&cache));
-    assert_eq!(loaded.len(), 1);
-    assert!(entries(&cache).is_empty());
 }

@@ -6,7 +6,22 @@ use longshore_wasm::{Ceilings, Registered, load, services::Provisions};
 use std::{sync::Arc, time::Duration};
 
 /// The source of numbers with grants for all plugins.
-fn granted(provisions: &Arc<Provisions>, grants: &[(&str, &str)]) -> Arc<dyn DynSourceConnector> {
+pub(crate) fn granted(
+    provisions: &Arc<Provisions>,
+    grants: &[(&str, &str)],
+) -> Arc<dyn DynSourceConnector> {
+    match granted_plugin("probe-source", provisions, grants) {
+        Registered::Source(source) => source,
+        _ => panic!("the probe is a source"),
+    }
+}
+
+/// A guest with grants for all plugins.
+pub(crate) fn granted_plugin(
+    name: &str,
+    provisions: &Arc<Provisions>,
+    grants: &[(&str, &str)],
+) -> Registered {
     let grants = grants.iter();
     let grants = grants.map(|(what, value)| {
         let key = format!("longshore.wasm.grants.*.{what}");
@@ -14,13 +29,9 @@ fn granted(provisions: &Arc<Provisions>, grants: &[(&str, &str)]) -> Arc<dyn Dyn
     });
     let (ceilings, findings) = Ceilings::read(&grants.collect());
     assert_eq!(findings, []);
-    let files = [file("probe-source")];
-    let (mut loaded, broken) = load(&files, &settings(), provisions, &ceilings);
+    let (mut loaded, broken) = load(&[file(name)], &settings(), provisions, &ceilings);
     assert!(broken.is_empty(), "{broken:?}");
-    match loaded.pop().expect("a plugin").plugin {
-        Registered::Source(source) => source,
-        _ => panic!("the probe is a source"),
-    }
+    loaded.pop().expect("a plugin").plugin
 }
 
 /// Nanoseconds that this thread has computed.

@@ -1,12 +1,15 @@
 //! Guests that do what no plugin may: each is contained, named with its misdeed, and harms nobody else.
 
-use crate::probes::{
-    MEMORY, TIMEOUT, failure, json, numbers, open_sink, open_source, open_transform, read, record,
-    source,
+use crate::{
+    grants::granted,
+    probes::{
+        MEMORY, TIMEOUT, failure, json, numbers, open_sink, open_source, open_transform,
+        provisions, read, record, source,
+    },
 };
 use longshore_sdk::{
-    Datum, Error, ErrorKind, Offset, Offsets, Partition, Record, Result, TopicOffsets,
-    TopicPartition, Verdict, erased::DynTransform,
+    Datum, Error, ErrorKind, Offset, Offsets, Partition, Record, Result, Share, SourceContext,
+    TopicOffsets, TopicPartition, Verdict, erased::DynTransform,
 };
 use std::time::Duration;
 
@@ -36,7 +39,9 @@ async fn poll(deed: &str) -> Error {
     let error = failure(task.poll(WAIT).await);
     let again = failure(task.poll(WAIT).await);
     assert!(
-        again.message().contains("instance was thrown away"),
+        again
+            .message()
+            .contains("was called after its instance was thrown away"),
         "{again}"
     );
     task.close().await.expect("there is nothing left to close");
@@ -110,9 +115,12 @@ async fn huge_data_for_the_host_is_refused() {
 
 #[tokio::test]
 async fn a_flood_of_log_lines_is_cut_and_does_no_harm() {
-    let mut task = open_source(&[("misbehave", "poll:flood")], Offsets::new())
-        .await
-        .expect("it opens");
+    // A busy machine takes its time for so many lines.
+    let source = granted(&provisions(), &[("call.timeout.ms", "60000")]);
+    let cx = SourceContext::detached("counting", 0, Offsets::new());
+    let config = numbers(&[("misbehave", "poll:flood")]);
+    let opened = source.open(&config, Share::new(), cx).await;
+    let mut task = opened.expect("it opens");
     assert_eq!(task.poll(WAIT).await.expect("records").len(), 10);
 }
 

@@ -2,10 +2,13 @@
 //! LONGSHORE_GUESTS.
 
 mod bad_files;
-mod figures;
+mod cache;
 mod grants;
 mod hostile;
+mod kept;
+mod network;
 mod probes;
+mod promises;
 mod room;
 mod sinks;
 mod sources;

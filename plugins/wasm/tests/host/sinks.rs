@@ -105,6 +105,24 @@ async fn a_refusal_before_a_failure_is_not_lost() {
     assert_eq!(refused.len(), 4);
 }
 
+/// I4: what was taken of partitions that were lost is taken back, so that it must come to the guest again.
+#[tokio::test]
+async fn what_lies_ahead_of_lost_partitions_is_given_again() {
+    let mut values = numbers(6);
+    values[1] = Datum::Bytes(b"no json".as_slice().into());
+    let batch = read(values);
+    let mut task = open_sink(&[("fail", "3"), ("show", "true")])
+        .await
+        .expect("it opens");
+    assert_eq!(failure(task.put(&batch).await).taken(), 1);
+    let at = [TopicPartition::new("input", 3)];
+    task.revoked(&at).await.expect("lost");
+    task.assigned(&at).await.expect("back again");
+    let refused = task.put(&batch).await.expect("all of it");
+    let indices: Vec<usize> = refused.iter().map(|refused| refused.index).collect();
+    assert_eq!(indices, [0, 1, 2, 3, 4, 5], "2 and 3 are given again");
+}
+
 /// I3: what a target that keeps the offsets has beyond them is not written beside an offset that lies before.
 #[tokio::test]
 async fn a_target_that_keeps_the_offsets_is_not_flushed_amid_a_batch() {

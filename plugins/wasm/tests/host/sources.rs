@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Everything until the end.
 async fn drain(task: &mut dyn DynSource) -> Vec<SourceRecord> {
     let mut all = Vec::new();
-    loop {
+    for _ in 0..1_000 {
         match task.poll(WAIT).await {
             Ok(records) => all.extend(records),
             Err(error) => {
@@ -24,6 +24,7 @@ async fn drain(task: &mut dyn DynSource) -> Vec<SourceRecord> {
             }
         }
     }
+    panic!("no end after {} records", all.len());
 }
 
 #[tokio::test]
@@ -71,6 +72,43 @@ async fn a_task_goes_on_behind_its_stored_positions() {
         .expect("positions come back as they are");
 }
 
+fn stored(position: &'static str) -> Offsets {
+    Offsets::from([(
+        Partition::from_json(r#"{"lane":0}"#.into()),
+        Offset::from_json(position.into()),
+    )])
+}
+
+/// Bad input of issue 6: offsets written by another version. Keys and kinds of values are told, the values are not.
+#[tokio::test]
+async fn a_position_of_another_version_is_refused_with_its_shape() {
+    let theirs = r#"{"cursor":{"page":4,"row":41},"token":"hunter22"}"#;
+    let error = failure(open_source(&[], stored(theirs)).await);
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let message = error.message();
+    for part in [
+        "the plugin probe-source 1.0.0: the position has no \"next\"",
+        r#"{"cursor": {"page": number, "row": number}, "token": text}"#,
+        "connector.plugin.version",
+    ] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    assert!(
+        !message.contains("hunter22") && !message.contains("41"),
+        "{message}"
+    );
+    // One that panics over it says no less.
+    let deed = [("misbehave", "start:panic")];
+    let error = failure(open_source(&deed, stored(r#"{"next":"x"}"#)).await);
+    assert_eq!(error.kind(), ErrorKind::Bug, "{error}");
+    let message = error.message();
+    assert!(message.contains("on purpose in start"), "{message}");
+    assert!(
+        message.contains(r#"of the shape {"next": text}"#),
+        "{message}"
+    );
+}
+
 #[tokio::test]
 async fn a_guest_that_has_nothing_is_not_asked_until_its_time_is_over() {
     let mut task = open_source(&[("count", "5"), ("idle", "600000")], Offsets::new())
@@ -114,6 +152,15 @@ async fn the_schema_is_checked_before_a_guest_is_asked() {
     let found = source().check(&config(&[("count", "many")])).await;
     let keys: Vec<&str> = found.iter().map(|finding| &*finding.key).collect();
     assert_eq!(keys, ["count", "topic"]);
+    let config = config(&[("count", "many"), ("misbehave", "plan:panic")]);
+    let cx = SourceContext::detached("counting", 0, Offsets::new());
+    for error in [
+        failure(source().plan(&config, 1).await),
+        failure(source().open(&config, Share::new(), cx).await),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().contains("topic"), "{error}");
+    }
 }
 
 /// I8
@@ -127,8 +174,8 @@ async fn a_config_is_typed_json_without_secrets() {
     let found = source().check(&config).await;
     let shown: serde_json::Value = serde_json::from_str(&found[0].problem).expect("JSON");
     let expected = serde_json::json!({
-        "topic": "show-config", "count": 100, "batch": 10, "lanes": 1, "idle": 0,
-        "secret": { "secret": "secret" }, "misbehave": "",
+        "topic": "show-config", "count": 100, "batch": 10, "lanes": 1, "idle": 0, "quiet": 0,
+        "secret": { "secret": "secret" }, "misbehave": "", "positions": "", "promise": "", "url": "",
     });
     assert_eq!(shown, expected);
 }

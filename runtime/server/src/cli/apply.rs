@@ -125,7 +125,7 @@ async fn changes(files: &[PathBuf], rest: &Rest) -> Result<(Vec<(String, Change)
     }
     let promises = Promises {
         registry: match &worker {
-            Some((worker, _)) => Arc::clone(&plugins::of(worker).registry),
+            Some((worker, _)) => Arc::clone(&plugins::of(worker, plugins::Whose::Tool).registry),
             None => plugins::bundled(),
         },
         support: worker.map_or(SourceSupport::Possible, |(worker, _)| {

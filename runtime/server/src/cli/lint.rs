@@ -60,7 +60,9 @@ pub(crate) fn check(settings: &Settings) -> (Vec<Located>, Vec<Located>) {
             converters = worker.converters();
             unknown = worker.unknown_keys();
             support = worker.source_support();
-            registry = Some(Arc::clone(&plugins::of(&worker).registry));
+            registry = Some(Arc::clone(
+                &plugins::of(&worker, plugins::Whose::Tool).registry,
+            ));
         }
         Err(problems) => errors.extend(problems),
     }

@@ -97,13 +97,17 @@ fn install(file: &Path, sha256: Option<&str>, of: &OfWorker) -> Result<bool> {
     }
     // Beside what a worker would take now. It is compiled here, so that the worker finds it compiled.
     let mut beside = crate::bundle::registry();
-    let judged = plugins::judge(draft.path(), &settings, &mut beside)
+    let copied = plugins::Pin {
+        sha256: is.clone(),
+        written: "the copy that was made of it".to_owned(),
+    };
+    let judged = plugins::judge(draft.path(), Some(copied), &settings, &mut beside)
         .with_context(|| format!("{} cannot be installed", file.display()))?;
     let (name, version) = (&judged.file.name, &judged.file.version);
     if name.contains(['/', '\\']) || version.contains(['/', '\\']) {
         bail!("{}: its name and version are no file name", file.display());
     }
-    let others = plugins::of(&settings);
+    let others = plugins::of(&settings, plugins::Whose::Tool);
     // As the registry tells versions apart: 1.0.0+a is 1.0.0+b.
     let twin =
         |other: &&plugins::InFile| other.name == *name && order(&other.version, version).is_eq();
@@ -158,7 +162,7 @@ fn done(of: &OfWorker, file: &plugins::InFile, place: &Path, what: &str) {
 }
 
 fn list(of: &OfWorker) -> Result<bool> {
-    let plugins = plugins::of(&settings(of)?);
+    let plugins = plugins::of(&settings(of)?, plugins::Whose::Tool);
     let broken = plugins.registry.broken();
     if of.json {
         let files: Vec<Value> = plugins.files.iter().map(shown).collect();
@@ -228,7 +232,7 @@ fn check(file: &Path, config: Option<&Path>, of: &OfWorker) -> Result<bool> {
     let settings = settings(of)?;
     let config = config.map(read_config).transpose()?;
     let mut beside = crate::bundle::registry();
-    let judged = plugins::judge(file, &settings, &mut beside)
+    let judged = plugins::judge(file, None, &settings, &mut beside)
         .with_context(|| format!("{} is no plugin that a worker takes", file.display()))?;
     let report = longshore_wasm::check::check(&judged.loaded, config.as_ref());
     if of.json {

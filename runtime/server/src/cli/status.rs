@@ -87,6 +87,9 @@ pub(crate) fn progress(x: &Value) -> String {
     if let Some(blocked) = progress["blocked_on"].as_str() {
         words.push(format!("blocked on {blocked}"));
     }
+    if let Some(wanted) = progress["waiting_for"].as_str() {
+        words.push(format!("waiting for {wanted}"));
+    }
     if let Some(why) = progress["unknown"].as_str() {
         words.push(format!("progress unknown: {why}"));
     }

@@ -115,6 +115,7 @@ async fn log(
             _ => "group.id",
         },
         client_id: format!("{}-{suffix}", settings.group_id),
+        prompt: matches!(suffix, "configs" | "assignments"),
     };
     let log = KafkaLog::open(admin, spec)
         .await

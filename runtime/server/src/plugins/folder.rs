@@ -1,7 +1,7 @@
 //! The folder of installed plugins: `NAME-VERSION.wasm`, each with its pin, `NAME-VERSION.wasm.sha256`.
 
 use anyhow::{Context, Result, bail};
-use aws_lc_rs::digest::{Context as Digest, SHA256};
+use aws_lc_rs::digest::SHA256;
 use std::{
     fs::{self, File, Permissions},
     io::{Read, Write},
@@ -99,28 +99,46 @@ impl Folder {
         let _ = fs::remove_file(pin_of(path));
         Ok(())
     }
-    /// Whether a file is the one that its pin names; `needed` = one without a pin is refused.
-    pub(super) fn check_pin(path: &Path, needed: bool) -> Result<(), String> {
+    /// The pin beside a file, if there is one; `needed` = a file without one is refused. Whether the file is what it says is told by who reads
+    /// the file.
+    pub(super) fn pin(path: &Path, needed: bool) -> Result<Option<Pin>, String> {
         let pin = pin_of(path);
-        let text = match fs::read_to_string(&pin) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !needed => return Ok(()),
+        let file = match File::open(&pin) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !needed => {
+                return Ok(None);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err("it has no pin (.sha256): install it with `longshore plugin install`, or name its folder in plugin.path".to_owned());
             }
             Err(error) => return Err(format!("its pin {} cannot be read: {error}", pin.display())),
         };
-        let wanted = text.split_whitespace().next().unwrap_or_default();
-        let is = sha256(path).map_err(|error| format!("it cannot be read: {error:#}"))?;
-        if is.eq_ignore_ascii_case(wanted) {
-            return Ok(());
-        }
-        Err(format!(
-            "its hash {is} is not the one that is pinned in {}: it was changed; install it again if that was meant",
-            super::file_name(&pin)
-        ))
+        let mut text = String::new();
+        let read = file.take(PIN_MAX).read_to_string(&mut text);
+        read.map_err(|error| format!("its pin {} cannot be read: {error}", pin.display()))?;
+        // An empty pin fits no file.
+        let sha256 = text
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Some(Pin {
+            sha256,
+            written: super::file_name(&pin),
+        }))
     }
 }
+
+/// The hash that a file must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) sha256: String,
+    /// The name of the file where it stands.
+    pub(crate) written: String,
+}
+
+/// Longer than any line that names a hash and a file.
+const PIN_MAX: u64 = 64 * 1024;
 
 /// A file that is removed unless it was put into its place.
 pub(crate) struct Draft(TempPath);
@@ -137,25 +155,10 @@ fn pin_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The SHA-256 of a file, in hexadecimal digits.
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Digest::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(digits(digest.finish().as_ref())),
-            count => digest.update(&buffer[..count]),
-        }
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
-    digits(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref())
-}
-
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = aws_lc_rs::digest::digest(&SHA256, bytes);
+    let digits = digest.as_ref().iter();
+    digits.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `pii-mask-1.0.0-rc.1` is version 1.0.0-rc.1 of pii-mask.

@@ -1,19 +1,21 @@
 //! Loading WASM components into the registry.
 
-use super::{InFile, Outcome, Unusable, file_name};
+use super::{InFile, Outcome, Pin, Unusable, Whose, file_name};
 use crate::settings::WorkerSettings;
 use anyhow::{Result, anyhow};
 use longshore_engine::registry::{Connector, Installed, PluginFile, Registry};
-use longshore_wasm::{Broken, Loaded, Registered, services::Provisions};
+use longshore_wasm::{Broken, Candidate, Loaded, Registered, services::Provisions};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Once},
+    time::Duration,
 };
 
 /// Loads files into a registry that holds what is bundled.
 pub(super) fn load(
-    files: &[PathBuf],
+    files: &[(PathBuf, Option<Pin>)],
     settings: &WorkerSettings,
+    whose: Whose,
     registry: &mut Registry,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -23,7 +25,7 @@ pub(super) fn load(
         Err(error) => {
             outcome.unusable = files
                 .iter()
-                .map(|path| Unusable {
+                .map(|(path, _)| Unusable {
                     path: path.clone(),
                     problem: error.message().to_owned(),
                 })
@@ -34,7 +36,13 @@ pub(super) fn load(
     tell_unkept(settings);
     let ceilings = keys.ceilings();
     let begun = std::time::Instant::now();
-    let (loaded, broken) = longshore_wasm::load(files, &settings.wasm(), &provisions, &ceilings);
+    let candidates: Vec<Candidate> = files.iter().cloned().map(candidate).collect();
+    // Every plugin of the worker is looked for: what else is in the cache is nobody's.
+    let settings = longshore_wasm::Settings {
+        starting: whose == Whose::Worker,
+        ..settings.wasm()
+    };
+    let (loaded, broken) = longshore_wasm::load(&candidates, &settings, &provisions, &ceilings);
     for loaded in loaded {
         let grants = ceilings.of(loaded.name).describe();
         match install(&loaded, &grants, registry) {
@@ -65,6 +73,11 @@ pub(super) fn load(
     let metrics = provisions.metrics().clone();
     outcome.metrics = Some(Box::new(move || Box::new(metrics.clone())));
     outcome
+}
+
+fn candidate((path, pin): (PathBuf, Option<Pin>)) -> Candidate {
+    let pin = pin.map(|Pin { sha256, written }| longshore_wasm::Pin { sha256, written });
+    Candidate { path, pin }
 }
 
 /// Once, on standard error: only tools keep nothing, and those do not log.
@@ -111,15 +124,20 @@ fn install(
     })
 }
 
+/// How long a tool compiles one plugin, at least.
+const TOOL_COMPILES: Duration = Duration::from_secs(600);
+
 /// A plugin looked at alone.
 pub(crate) struct Judged {
     pub(crate) file: InFile,
     pub(crate) loaded: Loaded,
 }
 
-/// Loads one file and says whether a worker with these settings would take it, beside what it has: `others` are left out of that.
+/// Loads one file and says whether a worker with these settings would take it, beside what it has: `others` are left out of that. With a pin
+/// it must be that very file.
 pub(crate) fn judge(
     path: &Path,
+    pin: Option<Pin>,
     settings: &WorkerSettings,
     registry: &mut Registry,
 ) -> Result<Judged> {
@@ -127,10 +145,12 @@ pub(crate) fn judge(
     let provisions =
         Provisions::new(keys.services()).map_err(|error| anyhow!("{}", error.message()))?;
     tell_unkept(settings);
-    let files = [path.to_owned()];
+    let files = [candidate((path.to_owned(), pin))];
     let ceilings = keys.ceilings();
-    let (mut loaded, mut broken) =
-        longshore_wasm::load(&files, &settings.wasm(), &provisions, &ceilings);
+    let mut settings = settings.wasm();
+    // Nobody but the one who asks for it waits.
+    settings.limits.compile_timeout = settings.limits.compile_timeout.max(TOOL_COMPILES);
+    let (mut loaded, mut broken) = longshore_wasm::load(&files, &settings, &provisions, &ceilings);
     if let Some(broken) = broken.pop() {
         return Err(anyhow!("{}", unusable(broken).problem));
     }

@@ -1,6 +1,6 @@
 //! Which files are plugins.
 
-use super::{Folder, Unusable};
+use super::{Folder, Unusable, folder::Pin};
 use crate::settings::WorkerSettings;
 use std::{
     collections::BTreeSet,
@@ -15,8 +15,8 @@ const FOLDERS_MAX: usize = 100;
 /// What the folders hold.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// Plugins, as far as their names tell; each once, in order of their folders and names.
-    pub(crate) files: Vec<PathBuf>,
+    /// Plugins, as far as their names tell, with what they must be; each once, in order of their folders and names.
+    pub(crate) files: Vec<(PathBuf, Option<Pin>)>,
     /// What is not looked into, and why.
     pub(crate) unusable: Vec<Unusable>,
     /// Folders that hold Java plugins: a `plugin.path` as it is used with Kafka Connect is no error.
@@ -24,7 +24,8 @@ pub(crate) struct Found {
 }
 
 /// The .wasm files of `plugin.path`: entries, files of folders that are entries, and files of folders in those, as Kafka Connect looks for its
-/// plugins; then the installed ones. Where a pin stands beside a file, the file must be the one that was pinned.
+/// plugins; then the installed ones. Where a pin stands beside a file, it is told with it: who loads the
+/// file checks it, on the bytes that it loads.
 pub(crate) fn scan(settings: &WorkerSettings) -> Found {
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
@@ -42,8 +43,8 @@ pub(crate) fn scan(settings: &WorkerSettings) -> Found {
                 });
                 return;
             }
-            match Folder::check_pin(&path, pinned) {
-                Ok(()) => found.files.push(path),
+            match Folder::pin(&path, pinned) {
+                Ok(pin) => found.files.push((path, pin)),
                 Err(problem) => found.unusable.push(Unusable { path, problem }),
             }
         }

@@ -1,4 +1,4 @@
-use super::{Folder, scan};
+use super::{Folder, Pin, scan};
 use crate::settings::WorkerSettings;
 use std::{fs, path::Path};
 
@@ -42,7 +42,7 @@ fn plugins_are_found_as_kafka_connect_looks_for_them() {
     let files: Vec<String> = found
         .files
         .iter()
-        .map(|path| path.display().to_string())
+        .map(|(path, _)| path.display().to_string())
         .collect();
     assert_eq!(files, [a, b, beside]);
     let unusable: Vec<&Path> = found
@@ -73,7 +73,9 @@ fn two_drafts_do_not_touch_one_another() {
         .place_copy(second, &b, &second_is)
         .expect("installed");
     assert_eq!(fs::read(&a).expect("it is there"), b"one");
-    assert_eq!(scan(&settings(home.path(), &[])).files, [a, b]);
+    let found = scan(&settings(home.path(), &[])).files;
+    let files: Vec<&Path> = found.iter().map(|(path, _)| path.as_path()).collect();
+    assert_eq!(files, [a, b]);
     assert_eq!(folder.list().len(), 2);
 }
 
@@ -88,7 +90,11 @@ fn a_file_that_is_not_the_pinned_one_is_refused_by_name() {
         .place_copy(draft, &place, &sha256)
         .expect("installed");
     let settings = settings(home.path(), &[]);
-    assert_eq!(scan(&settings).files, std::slice::from_ref(&place));
+    let pin = Pin {
+        sha256,
+        written: "pii-mask-1.0.0-rc.1.wasm.sha256".to_owned(),
+    };
+    assert_eq!(scan(&settings).files, [(place.clone(), Some(pin))]);
     let (name, version, path) = folder.list().pop().expect("it is listed");
     assert_eq!(
         (name.as_str(), version.as_str()),
@@ -100,16 +106,28 @@ fn a_file_that_is_not_the_pinned_one_is_refused_by_name() {
         .collect();
     assert_eq!(left.len(), 2, "the file and its pin, no draft");
 
-    fs::write(&place, b"two").expect("changed");
     put(&home.path().join("plugins"), "unpinned-1.0.0.wasm", b"x");
     let found = scan(&settings);
-    assert!(found.files.is_empty());
-    let problem = |name: &str| {
+    let problem = |name: &str, unusable: &[super::Unusable]| {
         let of = |one: &&super::Unusable| one.path.ends_with(name);
-        found.unusable.iter().find(of).expect(name).problem.clone()
+        unusable.iter().find(of).expect(name).problem.clone()
     };
-    assert!(problem("pii-mask-1.0.0-rc.1.wasm").contains("pinned"));
-    assert!(problem("unpinned-1.0.0.wasm").contains("longshore plugin install"));
+    let unpinned = problem("unpinned-1.0.0.wasm", &found.unusable);
+    assert!(unpinned.contains("longshore plugin install"), "{unpinned}");
+    // Swapped after the scan: it is refused by what is loaded.
+    #[cfg(feature = "wasm")]
+    {
+        fs::write(&place, b"two").expect("changed");
+        let mut registry = crate::bundle::registry();
+        let loaded = super::host::load(&found.files, &settings, super::Whose::Tool, &mut registry);
+        assert!(loaded.files.is_empty());
+        let changed = problem("pii-mask-1.0.0-rc.1.wasm", &loaded.unusable);
+        let pinned = "pinned in pii-mask-1.0.0-rc.1.wasm.sha256: it was changed";
+        assert!(
+            changed.starts_with("its hash ") && changed.contains(pinned),
+            "{changed}"
+        );
+    }
 
     Folder::remove(&place).expect("removed");
     assert!(!place.exists() && !place.with_extension("wasm.sha256").exists());
@@ -135,7 +153,7 @@ fn broken_files_are_skipped_by_name() {
     put(&shelf, "cut.wasm", b"\0asm\x0d\0\x01\0\x00\xff");
     put(&shelf, "nothing.wasm", b"\0asm\x0d\0\x01\0");
     let shelf = shelf.display().to_string();
-    let plugins = super::of(&settings(home.path(), &[&shelf]));
+    let plugins = super::of(&settings(home.path(), &[&shelf]), super::Whose::Worker);
     assert!(plugins.files.is_empty());
     assert!(plugins.registry.connector("datagen").is_some());
     let broken = plugins.registry.broken();

@@ -11,11 +11,12 @@ use exports::longshore::connector::{
     plugin::{Capabilities, Guest as Plugin, Info, Problem},
     sink_task::{Guest as Task, PutError, TopicOffset, TopicPartition},
 };
-use longshore::connector::types::{
-    Batch, Column, Columns, Error, ErrorKind, Format, Guarantee, Level, RowError,
+use longshore::connector::{
+    state,
+    types::{Batch, Column, Columns, Error, ErrorKind, Format, Guarantee, Level, RowError},
 };
 use misbehave::{act, deed, number, text};
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap};
 
 struct Sink;
 export!(Sink);
@@ -25,6 +26,8 @@ struct State {
     config: String,
     puts: u64,
     rows: u64,
+    /// By partition, where it counts.
+    counts: BTreeMap<i32, u64>,
 }
 
 thread_local! {
@@ -55,6 +58,7 @@ const SCHEMA: &str = r#"{
     "fail": { "type": "integer", "default": 0, "description": "The first put takes so many rows, then fails for a moment; 0 = never." },
     "spurn": { "type": "boolean", "default": false, "description": "The put that fails refuses its first row." },
     "kind": { "type": "string", "default": "", "description": "The kind of error that every put answers." },
+    "count": { "type": "boolean", "default": false, "description": "Keeps with each partition how many records were taken, and refuses one that says `ask` with that number." },
     "keep": { "type": "boolean", "default": false, "description": "The target keeps the offsets: 7, always." },
     "misbehave": { "type": "string", "default": "" }
   }
@@ -103,12 +107,21 @@ impl Task for Sink {
             config,
             puts: 0,
             rows: 0,
+            counts: BTreeMap::new(),
         });
         Ok(())
     }
     fn assigned(at: Vec<TopicPartition>) -> Result<Option<Vec<TopicOffset>>, Error> {
         let config = config();
         told(act(&config, "assigned"))?;
+        if config.contains("\"count\":true") {
+            for at in &at {
+                let stored = state::get(&at.topic, at.partition)?;
+                let count = stored.map_or(Ok(0), |count| count.parse());
+                let count = count.map_err(|_| error(ErrorKind::Fatal, "a state that is none"))?;
+                STATE.with_borrow_mut(|state| state.counts.insert(at.partition, count));
+            }
+        }
         let offset = |at: TopicPartition| TopicOffset {
             topic: at.topic,
             partition: at.partition,
@@ -172,7 +185,11 @@ impl Task for Sink {
             _ => {}
         }
         let fail = number(&config, "fail") as u32;
+        let counts = config.contains("\"count\":true");
         if fail > 0 && puts == 1 {
+            if counts {
+                count(&records, fail);
+            }
             return Err(PutError {
                 error: error(ErrorKind::Transient, format!("after {fail}")),
                 taken: fail,
@@ -184,6 +201,9 @@ impl Task for Sink {
                     false => Vec::new(),
                 },
             });
+        }
+        if counts {
+            return Ok(count(&records, records.count));
         }
         let kind = match text(&config, "kind") {
             "config" => ErrorKind::Config,
@@ -224,6 +244,13 @@ impl Task for Sink {
             "nothing" => upto.clear(),
             _ => {}
         }
+        if config.contains("\"count\":true") {
+            for at in &upto {
+                let count = STATE.with_borrow(|state| state.counts.get(&at.partition).copied());
+                let count = count.unwrap_or_default().to_string();
+                state::set(&at.topic, at.partition, &count)?;
+            }
+        }
         Ok(upto)
     }
     fn revoked(_: Vec<TopicPartition>) -> Result<(), Error> {
@@ -232,6 +259,26 @@ impl Task for Sink {
     fn close() {
         act(&config(), "close");
     }
+}
+
+/// Counts the first rows; those that ask are refused with the count.
+fn count(records: &Batch, rows: u32) -> Vec<RowError> {
+    let mut answers = Vec::new();
+    for row in 0..rows {
+        let partition = records.partition[row as usize];
+        let count = STATE.with_borrow_mut(|state| {
+            let count = state.counts.entry(partition).or_default();
+            *count += 1;
+            *count
+        });
+        if cell(&records.value, row as usize) == "\"ask\"" {
+            answers.push(RowError {
+                row,
+                error: error(ErrorKind::Data, format!("count {count}")),
+            });
+        }
+    }
+    answers
 }
 
 fn refused_row(row: u32) -> RowError {

@@ -1,4 +1,6 @@
 //! A source of numbers: lane by lane `count` records, `batch` at a time. With `misbehave` it does everything that a source must not.
+//!
+//! The feature `next` makes version 1.1.0 of it, whose positions have another shape.
 
 wit_bindgen::generate!({ path: "../../../guest/wit", world: "source" });
 
@@ -23,6 +25,7 @@ export!(Source);
 struct State {
     config: String,
     next: Vec<u64>,
+    quiet: u64,
     failed: bool,
 }
 
@@ -48,6 +51,27 @@ fn told(seen: Option<String>) -> Result<(), Error> {
     seen.map_or(Ok(()), |seen| Err(error(ErrorKind::Fatal, seen)))
 }
 
+const NEXT: bool = cfg!(feature = "next");
+
+/// Where a lane goes on. Version 1.0 writes `{"next":7}` and reads nothing without `next`. Version 1.1 reads that, too; what it writes
+/// `positions` says: by default more than before, which 1.0 still understands, or a `cursor`, which it does not.
+fn position(config: &str, next: u64) -> String {
+    match text(config, "positions") {
+        _ if !NEXT => format!("{{\"next\":{next}}}"),
+        "cursor" => format!("{{\"cursor\":{{\"page\":{},\"row\":{next}}}}}", next / 10),
+        _ => format!("{{\"next\":{next},\"by\":\"1.1.0\"}}"),
+    }
+}
+
+fn next(position: &str) -> Result<u64, Error> {
+    let known: &[&str] = if NEXT { &["next", "row"] } else { &["next"] };
+    let key = known
+        .iter()
+        .find(|key| position.contains(&format!("\"{key}\":")));
+    let unknown = || error(ErrorKind::Config, "the position has no \"next\"");
+    key.map(|key| number(position, key)).ok_or_else(unknown)
+}
+
 const SCHEMA: &str = r#"{
   "type": "object",
   "required": ["topic"],
@@ -57,7 +81,11 @@ const SCHEMA: &str = r#"{
     "batch": { "type": "integer", "minimum": 1, "maximum": 100000, "default": 10 },
     "lanes": { "type": "integer", "minimum": 1, "maximum": 100, "default": 1 },
     "idle": { "type": "integer", "default": 0, "description": "Milliseconds." },
+    "quiet": { "type": "integer", "default": 0, "description": "So many polls behind the last record go on without one." },
     "secret": { "type": "string", "x-secret": true },
+    "positions": { "type": "string", "default": "" },
+    "promise": { "type": "string", "default": "", "description": "at-least-once instead of exactly once." },
+    "url": { "type": "string", "default": "", "description": "What a misdeed asks for." },
     "misbehave": { "type": "string", "default": "" }
   }
 }"#;
@@ -66,7 +94,7 @@ impl Plugin for Source {
     fn describe() -> Info {
         Info {
             name: "probe-source".to_owned(),
-            version: "1.0.0".to_owned(),
+            version: if NEXT { "1.1.0" } else { "1.0.0" }.to_owned(),
             vendor: "Longshore".to_owned(),
             description: "Numbers for tests.".to_owned(),
             capabilities: Capabilities::ENDS,
@@ -98,6 +126,10 @@ impl Planner for Source {
         told(act(&config, "plan"))?;
         let share = |number: u32| vec![("share".to_owned(), number.to_string())];
         Ok(match deed(&config, "plan") {
+            "changes" => vec![vec![(
+                "moment".to_owned(),
+                longshore::connector::context::monotonic_ns().to_string(),
+            )]],
             "too-many" => (0..=tasks_max).map(share).collect(),
             "reserved" => vec![vec![("longshore.wasm.net".to_owned(), "*".to_owned())]],
             "secret" => vec![vec![("topic".to_owned(), "hunter22".to_owned())]],
@@ -110,7 +142,10 @@ impl Planner for Source {
             longshore::connector::context::sleep_ms(50);
         }
         Guarantee {
-            level: Level::ExactlyOnce,
+            level: match text(&config, "promise") {
+                "at-least-once" => Level::AtLeastOnce,
+                _ => Level::ExactlyOnce,
+            },
             method: "numbers stay the same".to_owned(),
         }
     }
@@ -127,15 +162,30 @@ impl Task for Source {
             ));
         }
         let lanes = number(&config, "lanes") as usize;
-        let mut next = vec![0; lanes];
+        let mut all = vec![0; lanes];
+        let mut quiet = 0;
+        // Broken promises that only a second start shows.
+        let (skips, any_lane) = match deed(&config, "start") {
+            "skip" => (1, false),
+            // No broken one for a source that promises at least once.
+            "repeat" => (-3, false),
+            "any-lane" => (0, true),
+            _ => (0, false),
+        };
         for Position { lane, position } in positions {
-            if let Some(next) = next.get_mut(number(&lane, "lane") as usize) {
-                *next = number(&position, "next");
+            // What another version may have stored is none of its lanes.
+            if !any_lane && !lane.starts_with("{\"lane\":") {
+                continue;
+            }
+            if let Some(place) = all.get_mut(number(&lane, "lane") as usize) {
+                *place = next(&position)?.saturating_add_signed(skips);
+                quiet = number(&position, "quiet").max(quiet);
             }
         }
         STATE.set(State {
             config,
-            next,
+            next: all,
+            quiet,
             failed: false,
         });
         Ok(())
@@ -148,6 +198,7 @@ impl Task for Source {
             return Err(error(ErrorKind::Transient, "once"));
         }
         let mut polled = STATE.with_borrow_mut(|state| batch(state, max_rows));
+        STATE.with_borrow_mut(|state| go_on(state, &mut polled))?;
         spoil(&mut polled, deed(&config, "poll"));
         Ok(polled)
     }
@@ -155,7 +206,7 @@ impl Task for Source {
         told(act(&config(), "committed"))?;
         let bad = positions
             .iter()
-            .any(|position| !position.position.contains("next"));
+            .any(|position| next(&position.position).is_err());
         if bad {
             Err(error(ErrorKind::Fatal, "a position that is none"))
         } else {
@@ -165,6 +216,20 @@ impl Task for Source {
     fn close() {
         act(&config(), "close");
     }
+}
+
+/// Behind the last record of lane 0 it goes on without one, as long as it is to; then it is finished.
+fn go_on(state: &mut State, polled: &mut Polled) -> Result<(), Error> {
+    let quiet = number(&state.config, "quiet");
+    if polled.records.count > 0 || state.quiet >= quiet {
+        polled.finished &= state.quiet >= quiet;
+        return Ok(());
+    }
+    state.quiet += 1;
+    let position = format!("{{\"next\":{},\"quiet\":{}}}", state.next[0], state.quiet);
+    longshore::connector::state::advance("{\"lane\":0}", &position)?;
+    polled.finished &= state.quiet >= quiet;
+    Ok(())
 }
 
 fn empty(format: Format) -> Column {
@@ -223,7 +288,7 @@ fn batch(state: &mut State, max_rows: u32) -> Polled {
         push(&mut records.header_value, number.to_string().as_bytes());
         push(
             &mut positions,
-            format!("{{\"next\":{}}}", number + 1).as_bytes(),
+            position(&state.config, number + 1).as_bytes(),
         );
         lane_numbers.push(lane as u32);
     }
@@ -250,6 +315,14 @@ fn spoil(polled: &mut Polled, deed: &str) {
         "ends-within" => *records.value.ends.last_mut().expect("rows") -= 1,
         "null-marks" => records.key.nulls = vec![2; records.count as usize],
         "few-null-marks" => records.key.nulls = vec![0],
+        // What is now, not what was.
+        "now" => {
+            records.value = empty(Format::Bytes);
+            for row in 0..records.count {
+                let now = longshore::connector::context::monotonic_ns();
+                push(&mut records.value, format!("{now}-{row}").as_bytes());
+            }
+        }
         "count" => records.count += 1,
         "huge-count" => records.count = u32::MAX,
         "topic-number" => records.topic = vec![7; records.count as usize],
@@ -287,6 +360,12 @@ fn spoil(polled: &mut Polled, deed: &str) {
                     &mut polled.positions,
                     format!("{{\"x\":\"{}\"}}", "y".repeat((10 << 20) / rows as usize)).as_bytes(),
                 );
+            }
+        }
+        "large-values" => {
+            records.value = empty(Format::Bytes);
+            for _ in 0..records.count {
+                push(&mut records.value, &vec![b'x'; 6 << 20]);
             }
         }
         "huge-value" => {

@@ -9,15 +9,17 @@ use exports::longshore::connector::{
     plugin::{Capabilities, Guest as Plugin, Info, Problem},
     record_transform::{Edit, Guest as Transform, HeaderEdit},
 };
+use longshore::connector::http;
 use longshore::connector::types::{Batch, Column, Columns, Error, ErrorKind, Format, RowError};
-use misbehave::{act, deed, text};
-use std::cell::RefCell;
+use misbehave::{act, deed, request, text};
+use std::cell::{Cell, RefCell};
 
 struct Probe;
 export!(Probe);
 
 thread_local! {
     static CONFIG: RefCell<String> = RefCell::default();
+    static GONE: Cell<bool> = const { Cell::new(false) };
 }
 
 fn error(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -49,11 +51,22 @@ impl Plugin for Probe {
     fn config_schema() -> String {
         r#"{ "type": "object", "properties": {
             "edit": { "type": "string", "enum": ["none", "upper", "drop", "topic", "time", "headers", "null", "fail", "task"], "default": "none" },
+            "url": { "type": "string", "default": "", "description": "What a misdeed asks for." },
             "misbehave": { "type": "string", "default": "" } } }"#
             .to_owned()
     }
-    fn check(_: String) -> Result<Vec<Problem>, Error> {
-        Ok(Vec::new())
+    fn check(config: String) -> Result<Vec<Problem>, Error> {
+        told(act(&config, "check"))?;
+        let problem = |key: &str| Problem {
+            key: key.to_owned(),
+            message: "this edit is forbidden".to_owned(),
+            suggestion: "use another".to_owned(),
+        };
+        Ok(match deed(&config, "check") {
+            "forbidden" => vec![problem("edit")],
+            "at-large" => vec![problem("")],
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -66,6 +79,7 @@ impl Transform for Probe {
     fn apply(records: Batch) -> Result<Edit, Error> {
         let config = CONFIG.with_borrow(Clone::clone);
         told(act(&config, "apply"))?;
+        asked(&config)?;
         if deed(&config, "apply") == "bad"
             && String::from_utf8_lossy(&records.value.data).contains("bad")
         {
@@ -75,6 +89,21 @@ impl Transform for Probe {
         spoil(&mut edit, &records, deed(&config, "apply"));
         Ok(edit)
     }
+}
+
+/// Asks the `url` before each batch, and says that it is somebody's fault when there is no answer; one that gives up never asks again.
+fn asked(config: &str) -> Result<(), Error> {
+    let deed = deed(config, "apply");
+    let kind = match deed {
+        "asks" | "gives-up" => ErrorKind::Transient,
+        "blames-the-config" => ErrorKind::Config,
+        _ => return Ok(()),
+    };
+    if !GONE.get() && http::send(&request(text(config, "url").to_owned())).is_ok() {
+        return Ok(());
+    }
+    GONE.set(deed == "gives-up");
+    Err(error(kind, "there was no answer"))
 }
 
 fn header(row: u32, name: &str, value: Option<&str>) -> HeaderEdit {

@@ -6,6 +6,7 @@ use crate::{
     bindings::host::longshore::connector::{http::Request, types::Error},
     grants::{Host, Target},
 };
+use longshore_sdk::{crash_point::crash_point, mutant};
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
@@ -41,7 +42,7 @@ impl Http {
             }
             let before = prepared.target.clone();
             prepared = redirect::next(prepared, status, headers)?;
-            if prepared.target != before {
+            if prepared.target != before && !mutant!("wasm-credential-follows") {
                 redirect::forget_credentials(&mut prepared);
             }
             followed += 1;
@@ -51,9 +52,14 @@ impl Http {
     async fn hop(&self, request: &Prepared, until: Instant) -> Result<Response, Error> {
         let target = &request.target;
         let grants = &self.caller.grants;
-        grants
-            .check(target)
-            .map_err(|denial| self.refuse(&denial))?;
+        if !mutant!("wasm-denied-let-through") {
+            grants
+                .check(target)
+                .map_err(|denial| self.refuse(&denial))?;
+        }
+        if self.provisions.network.is_cut() {
+            return Err(failure::transient(format!("{target} cannot be reached")));
+        }
         let late = |_| failure::late(target);
         let client = timeout_at(until, self.clients.of(target))
             .await
@@ -70,9 +76,12 @@ impl Http {
         if let Some((name, value)) = &request.credential {
             built.headers_mut().insert(name, value.clone());
         }
+        crash_point("before-plugin-http");
         let sent = timeout_at(until, client.execute(built))
             .await
             .map_err(late)?;
+        // The other side has done what it was asked for, and the guest does not know.
+        crash_point("after-plugin-http");
         let response = sent.map_err(|error| match failure::denial(&error) {
             Some(denial) => self.refuse(denial),
             None => self.clean(failure::unreachable(target, error)),

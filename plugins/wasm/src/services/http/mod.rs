@@ -19,6 +19,7 @@ mod resolve;
 mod tests;
 
 pub use body::Body;
+pub use resolve::Names;
 
 pub(super) use network::Network;
 
@@ -46,6 +47,18 @@ pub struct HttpSettings {
     pub proxy: Option<longshore_sdk::Secret>,
     /// Limits.
     pub limits: HttpLimits,
+    /// Who resolves names; none = the system.
+    pub names: Option<Resolver>,
+}
+
+/// Who resolves names in place of the system.
+#[derive(Clone)]
+pub struct Resolver(pub Arc<dyn Names>);
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolver")
+    }
 }
 
 /// Limits of one task; sizes in bytes.

@@ -1,7 +1,7 @@
 //! The worker's way to the network: whom its plugins trust, through which proxy they go, who resolves names.
 
 use super::{
-    HttpLimits, HttpSettings, failure,
+    HttpLimits, HttpSettings, Resolver, failure,
     resolve::{Lookups, Names, SystemNames},
 };
 use crate::bindings::host::longshore::connector::types::Error as GuestError;
@@ -15,7 +15,10 @@ use rustls::{
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::OnceCell;
 
@@ -33,12 +36,15 @@ pub(in crate::services) struct Network {
     /// By plugin: as many as there are plugins.
     lookups: Mutex<BTreeMap<String, Lookups>>,
     limits: HttpLimits,
+    cut: AtomicBool,
 }
 
 impl Network {
     /// Err (Config): the CA file or the proxy cannot be used.
     pub(in crate::services) fn new(settings: HttpSettings) -> Result<Self, Error> {
-        Self::with(settings, Arc::new(SystemNames::default()))
+        let own = settings.names.clone().map(|Resolver(names)| names);
+        let names = own.unwrap_or_else(|| Arc::new(SystemNames::default()));
+        Self::with(settings, names)
     }
     pub(super) fn with(settings: HttpSettings, names: Arc<dyn Names>) -> Result<Self, Error> {
         let own = settings.ca.as_deref().map(certificates).transpose()?;
@@ -50,7 +56,15 @@ impl Network {
             names,
             lookups: Mutex::default(),
             limits: settings.limits,
+            cut: AtomicBool::new(false),
         })
+    }
+    /// Whether nothing can be reached.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+    pub(in crate::services) fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
     }
     pub(super) fn limits(&self) -> &HttpLimits {
         &self.limits

@@ -18,10 +18,14 @@ macro_rules! guest {
     };
 }
 
-/// Files of the SDK, carried along as they are in its own folder.
+/// Files of an SDK, carried along as they are: from a folder of plugins/guest into one of the project.
 macro_rules! carried {
-    ($($path:literal),* $(,)?) => {
-        &[$(File { path: concat!("longshore-guest/", $path), text: guest!($path), filled: false }),*]
+    ($from:literal => $to:literal, $($path:literal),* $(,)?) => {
+        &[$(File {
+            path: concat!($to, $path),
+            text: include_str!(concat!("../../../../../plugins/guest/", $from, $path)),
+            filled: false,
+        }),*]
     };
 }
 
@@ -43,6 +47,7 @@ const fn plain(path: &'static str, text: &'static str) -> File {
 
 /// The Rust SDK: every file of its crate.
 pub(super) const RUST_SDK: &[File] = carried![
+    "" => "longshore-guest/",
     "Cargo.toml",
     "build.rs",
     "build.sh",
@@ -57,6 +62,11 @@ pub(super) const RUST_SDK: &[File] = carried![
     "src/export.rs",
     "src/http.rs",
     "src/info.rs",
+    "src/json.rs",
+    "src/json/scan.rs",
+    "src/json/search.rs",
+    "src/json/tests.rs",
+    "src/json/unescape.rs",
     "src/lane.rs",
     "src/lib.rs",
     "src/log.rs",
@@ -65,6 +75,7 @@ pub(super) const RUST_SDK: &[File] = carried![
     "src/secret.rs",
     "src/sink.rs",
     "src/source.rs",
+    "src/state.rs",
     "src/testing.rs",
     "src/transform.rs",
     "wit/connector.wit",
@@ -92,17 +103,20 @@ const PYTHON: &[File] = &[
     WIT,
 ];
 
-pub(super) const PYTHON_SDK: &[File] = &[
-    plain(
-        "longshore/__init__.py",
-        guest!("python/longshore/__init__.py"),
-    ),
-    plain("longshore/sink.py", guest!("python/longshore/sink.py")),
-    plain("longshore/source.py", guest!("python/longshore/source.py")),
-    plain(
-        "longshore/transform.py",
-        guest!("python/longshore/transform.py"),
-    ),
+/// The Python SDK: every file of its package, and what stands in for the host in unit tests.
+pub(super) const PYTHON_SDK: &[File] = carried![
+    "python/" => "",
+    "longshore/__init__.py",
+    "longshore/connection.py",
+    "longshore/context.py",
+    "longshore/http.py",
+    "longshore/log.py",
+    "longshore/metrics.py",
+    "longshore/sink.py",
+    "longshore/source.py",
+    "longshore/state.py",
+    "longshore/transform.py",
+    "longshore_testing.py",
 ];
 
 const JS: &[File] = &[
@@ -113,7 +127,24 @@ const JS: &[File] = &[
     WIT,
 ];
 
-pub(super) const JS_SDK: &[File] = &[plain("longshore.js", guest!("js/longshore.js"))];
+/// The JavaScript SDK: every file of it.
+pub(super) const JS_SDK: &[File] = carried![
+    "js/" => "",
+    "longshore.js",
+    "longshore/config.js",
+    "longshore/connection.js",
+    "longshore/context.js",
+    "longshore/failure.js",
+    "longshore/http.js",
+    "longshore/log.js",
+    "longshore/metrics.js",
+    "longshore/records.js",
+    "longshore/sink.js",
+    "longshore/source.js",
+    "longshore/state.js",
+    "longshore/testing.js",
+    "longshore/transform.js",
+];
 
 fn own(language: Language, kind: PluginKind) -> File {
     use PluginKind::{Sink, Source, Transform};
@@ -130,6 +161,22 @@ fn own(language: Language, kind: PluginKind) -> File {
     }
 }
 
+/// Its unit tests; in Rust they stand beside the code.
+fn tests(language: Language, kind: PluginKind) -> Option<File> {
+    use PluginKind::{Sink, Source, Transform};
+    let python = |text| Some(plain("test_app.py", text));
+    let js = |text| Some(plain("app.test.mjs", text));
+    match (language, kind) {
+        (Language::Rust, _) => None,
+        (Language::Python, Source) => python(guest!("templates/python/test_source.py")),
+        (Language::Python, Sink) => python(guest!("templates/python/test_sink.py")),
+        (Language::Python, Transform) => python(guest!("templates/python/test_transform.py")),
+        (Language::Js, Source) => js(guest!("templates/js/source.test.mjs")),
+        (Language::Js, Sink) => js(guest!("templates/js/sink.test.mjs")),
+        (Language::Js, Transform) => js(guest!("templates/js/transform.test.mjs")),
+    }
+}
+
 /// The files of a project.
 pub(super) fn of(language: Language, kind: PluginKind) -> Vec<File> {
     let (shared, sdk) = match language {
@@ -138,6 +185,7 @@ pub(super) fn of(language: Language, kind: PluginKind) -> Vec<File> {
         Language::Js => (JS, JS_SDK),
     };
     let mut files = vec![README, own(language, kind)];
+    files.extend(tests(language, kind));
     files.extend(shared.iter().chain(sdk).copied());
     files
 }

@@ -28,17 +28,22 @@ fn the_projects_carry_every_file_of_their_sdk() {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/guest");
     let sdks = [
         ("", "src", files::RUST_SDK, "longshore-guest/"),
+        ("", "src/json", files::RUST_SDK, "longshore-guest/"),
         ("", "wit", files::RUST_SDK, "longshore-guest/"),
+        ("python/", "", files::PYTHON_SDK, ""),
         ("python/", "longshore", files::PYTHON_SDK, ""),
         ("js/", "", files::JS_SDK, ""),
+        ("js/", "longshore", files::JS_SDK, ""),
     ];
     for (base, below, carried, prefix) in sdks {
         for entry in fs::read_dir(guest.join(base).join(below)).expect("the SDK's folder") {
-            let name = entry.expect("an entry").file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with("__pycache__") {
+            let entry = entry.expect("an entry");
+            // The SDK's own tests stay here.
+            if entry.file_type().expect("a type").is_dir() {
                 continue;
             }
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
             let joint = if below.is_empty() { "" } else { "/" };
             let path = format!("{prefix}{below}{joint}{name}");
             assert!(

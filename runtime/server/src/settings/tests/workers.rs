@@ -330,6 +330,32 @@ fn what_plugins_may_use_is_read_and_checked() {
 }
 
 #[test]
+#[cfg(feature = "wasm")]
+fn every_limit_of_plugins_is_a_key() {
+    let text = "worker:\n  longshore.wasm:\n    table.elements.max: 2000\n    hostcall.max.bytes: 2097152\n    position.max.bytes: 512\n    \
+        log.lines.max: 7\n    compile.timeout.ms: 1500\n    cache.max.bytes: 0\n    instances.max: 9\n    file.max.bytes: 100\n    http:\n      \
+        timeout.ms: 50\n      connect.timeout.ms: 60\n      concurrency: 3\n      request.max.bytes: 10\n      response.max.bytes: 100000000\n      \
+        redirects.max: 0\n";
+    let (worker, notes) = WorkerSettings::read(&section(text)).expect("good");
+    assert_eq!(texts(notes), Vec::<String>::new());
+    let limits = worker.wasm().limits;
+    assert_eq!(
+        (limits.table_elements, limits.hostcall_bytes),
+        (2_000, 2 << 20)
+    );
+    assert_eq!((limits.position, limits.cache), (512, 0));
+    assert_eq!((limits.instances, limits.file), (9, 100));
+    assert_eq!(limits.compile_timeout, Duration::from_millis(1_500));
+    let services = worker.plugins().services();
+    assert_eq!(services.log_lines, 7);
+    let http = services.http.limits;
+    assert_eq!(http.timeout, Duration::from_millis(50));
+    assert_eq!(http.connect_timeout, Duration::from_millis(60));
+    assert_eq!((http.concurrency, http.request, http.redirects), (3, 10, 0));
+    assert_eq!((http.response, http.responses), (100_000_000, 100_000_000));
+}
+
+#[test]
 fn keys_without_effect_are_noted() {
     let section =
         section("worker:\n  plugin.discovery: only_scan\n  inter.worker: {key.size: 1}\n");

@@ -39,6 +39,30 @@ pub(crate) struct PluginKeys {
     #[serde(rename = "longshore.wasm.file.max.bytes")]
     #[schemars(range(min = 1, max = 1_073_741_824))]
     pub(super) file_bytes_max: Option<u64>,
+    /// How many entries one table of a plugin may have; 100000 unless given.
+    #[serde(rename = "longshore.wasm.table.elements.max")]
+    #[schemars(range(min = 1_000, max = 1_000_000))]
+    pub(super) table_elements_max: Option<u64>,
+    /// How much data one call of a plugin may hand to the worker; 128 MiB unless given.
+    #[serde(rename = "longshore.wasm.hostcall.max.bytes")]
+    #[schemars(range(min = 1_048_576, max = 4_294_967_296_u64))]
+    pub(super) hostcall_bytes_max: Option<u64>,
+    /// How long the text of one lane or position of a plugin's source may be; 65536 unless given.
+    #[serde(rename = "longshore.wasm.position.max.bytes")]
+    #[schemars(range(min = 256, max = 1_048_576))]
+    pub(super) position_bytes_max: Option<u32>,
+    /// How many lines a second one task of a plugin may log in the long run; 100 unless given. Ten times as many may come at once.
+    #[serde(rename = "longshore.wasm.log.lines.max")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) log_lines_max: Option<u32>,
+    /// How long the worker's start waits for plugins that have to be compiled; 120000 unless given. What takes longer is compiled beside its work.
+    #[serde(rename = "longshore.wasm.compile.timeout.ms")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub(super) compile_timeout_ms: Option<u64>,
+    /// How much compiled code is kept on disk; 4 GiB unless given. What the worker needs is kept, whatever it takes.
+    #[serde(rename = "longshore.wasm.cache.max.bytes")]
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub(super) cache_bytes_max: Option<u64>,
     /// A PEM file with certificates that plugins' HTTP requests trust besides the system's.
     #[serde(rename = "longshore.wasm.http.ca")]
     pub(super) ca: Option<PathBuf>,
@@ -49,6 +73,26 @@ pub(crate) struct PluginKeys {
     #[serde(rename = "longshore.wasm.http.timeout.ms")]
     #[schemars(range(min = 1, max = 3_600_000))]
     pub(super) http_timeout_ms: Option<u64>,
+    /// How long a new connection of a plugin's HTTP requests may take; 10000 unless given.
+    #[serde(rename = "longshore.wasm.http.connect.timeout.ms")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub(super) http_connect_timeout_ms: Option<u64>,
+    /// How many HTTP requests one task of a plugin may have in flight; 16 unless given.
+    #[serde(rename = "longshore.wasm.http.concurrency")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(super) http_concurrency: Option<u32>,
+    /// How large the body of a plugin's HTTP request may be; 16 MiB unless given.
+    #[serde(rename = "longshore.wasm.http.request.max.bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub(super) http_request_bytes_max: Option<u32>,
+    /// How large the body of an answer to a plugin's HTTP request may be; 16 MiB unless given. What a plugin reads piece by piece has no limit.
+    #[serde(rename = "longshore.wasm.http.response.max.bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub(super) http_response_bytes_max: Option<u32>,
+    /// How many redirects of one HTTP request of a plugin are followed; 10 unless given.
+    #[serde(rename = "longshore.wasm.http.redirects.max")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) http_redirects_max: Option<u32>,
     /// What a plugin may, by its name: `<plugin>.net`, `.secrets`, `.memory.max.bytes`, `.call.timeout.ms`, `.cpu`, `.http.concurrency`.
     #[serde(rename = "longshore.wasm.grants.", default)]
     pub(super) grants: BTreeMap<String, String>,
@@ -100,7 +144,7 @@ mod host {
     use longshore_wasm::{
         Ceilings, Limits, Settings,
         grants::PREFIX,
-        services::{HttpSettings, ServicesSettings},
+        services::{HttpLimits, HttpSettings, ServicesSettings},
     };
     use std::{sync::Arc, time::Duration};
 
@@ -120,19 +164,34 @@ mod host {
         }
         /// What plugins are offered.
         pub(crate) fn services(&self) -> ServicesSettings {
-            let mut http = HttpSettings {
-                ca: self.ca.clone(),
-                proxy: self.proxy.clone(),
-                ..HttpSettings::default()
-            };
-            if let Some(ms) = self.http_timeout_ms {
-                http.limits.timeout = Duration::from_millis(ms);
-            }
             ServicesSettings {
                 host_version: env!("CARGO_PKG_VERSION").to_owned(),
                 // I8: what a plugin says may hold what it was given.
                 scrub: Arc::new(|text| scrub(text).into_owned()),
-                http,
+                http: HttpSettings {
+                    ca: self.ca.clone(),
+                    proxy: self.proxy.clone(),
+                    limits: self.http_limits(),
+                    ..HttpSettings::default()
+                },
+                log_lines: (self.log_lines_max).unwrap_or(ServicesSettings::default().log_lines),
+            }
+        }
+        fn http_limits(&self) -> HttpLimits {
+            let limits = HttpLimits::default();
+            let bytes = |given: Option<u32>, default| given.map_or(default, |bytes| bytes as usize);
+            let time = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
+            let response = bytes(self.http_response_bytes_max, limits.response);
+            HttpLimits {
+                timeout: time(self.http_timeout_ms, limits.timeout),
+                connect_timeout: time(self.http_connect_timeout_ms, limits.connect_timeout),
+                concurrency: bytes(self.http_concurrency, limits.concurrency),
+                request: bytes(self.http_request_bytes_max, limits.request),
+                response,
+                // Of several at once each may be as large as one alone.
+                responses: limits.responses.max(response),
+                redirects: self.http_redirects_max.unwrap_or(limits.redirects),
+                ..limits
             }
         }
     }
@@ -152,8 +211,17 @@ mod host {
                         .call_timeout_ms
                         .map_or(limits.call_timeout, Duration::from_millis),
                     file: keys.file_bytes_max.unwrap_or(limits.file),
-                    ..limits
+                    table_elements: keys.table_elements_max.unwrap_or(limits.table_elements),
+                    hostcall_bytes: keys.hostcall_bytes_max.unwrap_or(limits.hostcall_bytes),
+                    position: keys
+                        .position_bytes_max
+                        .map_or(limits.position, |bytes| bytes as usize),
+                    compile_timeout: keys
+                        .compile_timeout_ms
+                        .map_or(limits.compile_timeout, Duration::from_millis),
+                    cache: keys.cache_bytes_max.unwrap_or(limits.cache),
                 },
+                ..Settings::default()
             }
         }
     }

@@ -113,6 +113,7 @@ impl Plugin {
             scrub: Arc::new(str::to_owned),
             metrics: PluginMetrics::default(),
             network: Network::with(self.http, self.names).expect("settings"),
+            log_lines: 100,
         });
         let secrets = self.secrets.into_iter();
         provisions.services(Caller {
