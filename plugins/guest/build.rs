@@ -12,7 +12,7 @@ fn main() {
         format!(
             "#[doc(hidden)]\n#[macro_export]\nmacro_rules! __bindings_of_{world} {{ () => {{ ::longshore_guest::wit_bindgen::generate!({{\n\
              inline: {wit:?}, path: [], world: \"{world}\", runtime_path: \"::longshore_guest::wit_bindgen::rt\", with: {{ {} }},\n}}); }} }}\n",
-            ["types", "log", "metrics", "context", "secrets", "http"]
+            ["types", "log", "metrics", "context", "secrets", "state", "http"]
                 .map(|interface| format!(
                     "\"longshore:connector/{interface}@0.1.0\": longshore_guest::abi::longshore::connector::{interface}"
                 ))

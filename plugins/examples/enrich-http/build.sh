@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 # The interface and the SDK, which a project of `longshore plugin new` has beside its app.js.
 if [ -d ../../guest/wit ]; then
-    cp -r ../../guest/wit ../../guest/js/longshore.js .
+    cp -r ../../guest/wit ../../guest/js/longshore.js ../../guest/js/longshore .
 fi
 if ! node --input-type=module -e 'import "@bytecodealliance/componentize-js"' 2>/dev/null; then
     npm install --silent --no-audit --no-fund

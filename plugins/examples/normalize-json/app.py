@@ -1,11 +1,17 @@
 """Brings times and measures in JSON values into one form, whatever form they came in."""
 
-import json
-
 import longshore
 import longshore.transform
 from measures import Measures
 from times import Times
+
+
+def names(key, path):
+    """The names on a path."""
+    found = path.strip().split(".")
+    if "" in found:
+        raise longshore.Failure.config(f"{key} has the path {path!r}, in which a name is empty")
+    return found
 
 
 class Normalize:
@@ -59,18 +65,14 @@ class Normalize:
     }
 
     def __init__(self, config):
-        times = Times(
-            config.get("time.input", "auto"),
-            config.get("time.output", "iso"),
-            config.get("time.zone", "+00:00"),
-        )
-        self.fields = [(path.split("."), times) for path in config.get("time.fields", [])]
-        for entry in config.get("unit.fields", []):
+        times = Times(config["time.input"], config["time.output"], config["time.zone"])
+        self.fields = [(names("time.fields", path), times) for path in config["time.fields"]]
+        for entry in config["unit.fields"]:
             path, _, unit = entry.partition("=")
-            self.fields.append((path.strip().split("."), Measures(entry, unit.strip())))
+            self.fields.append((names("unit.fields", path), Measures(entry, unit.strip())))
         if not self.fields:
             raise longshore.Failure.config("time.fields and unit.fields are empty: name a field in one of them")
-        self.keep = config.get("on.error", "fail") == "keep"
+        self.keep = config["on.error"] == "keep"
 
     @staticmethod
     def check(config):
@@ -87,11 +89,7 @@ class Normalize:
         for path, form in self.fields:
             changed |= self.normalize(value, path, form)
         if changed:
-            try:
-                text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-            except ValueError:
-                raise longshore.Failure.data("the value holds a number that JSON cannot hold") from None
-            edit.value(record, text.encode())
+            edit.json(record, value)
 
     def normalize(self, value, path, form):
         """Changes the field at the path, in every element of arrays on the way; whether it did. What is not there, or null, is left alone."""

@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 # The interface and the SDK, which a project of `longshore plugin new` has beside its app.py.
 if [ -d ../../guest/wit ]; then
-    cp -r ../../guest/wit ../../guest/python/longshore .
+    cp -r ../../guest/wit ../../guest/python/longshore ../../guest/python/longshore_testing.py .
 fi
 version=0.25.1
 venv=${LONGSHORE_GUEST_VENV:-.venv}

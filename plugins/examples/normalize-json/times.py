@@ -1,11 +1,14 @@
 """Times in the forms in which they are found."""
 
+import re
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
 import longshore
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# As many as nanoseconds have in the year 9999, and one more.
+DIGITS = re.compile(r"[+-]?[0-9]{1,22}")
 PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -38,10 +41,8 @@ class Times:
         if not isinstance(value, str):
             raise ValueError("it is neither number nor text")
         text = value.strip()
-        try:
+        if DIGITS.fullmatch(text):
             return self.number(int(text))
-        except ValueError:
-            pass
         try:
             time = datetime.fromisoformat(text.replace("Z", "+00:00"))
         except ValueError:

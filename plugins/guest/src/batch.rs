@@ -26,6 +26,8 @@ pub struct Batch<P> {
     lanes: Dictionary,
     lane: Vec<u32>,
     positions: ColumnBuilder,
+    /// Lanes that go on without a record, with their positions' JSON text.
+    advanced: Vec<(String, String)>,
     position: PhantomData<fn(&P)>,
 }
 
@@ -49,6 +51,7 @@ impl<P: Serialize> Batch<P> {
             lanes: Dictionary::default(),
             lane: Vec::new(),
             positions: ColumnBuilder::new(Format::Json),
+            advanced: Vec::new(),
             position: PhantomData,
         }
     }
@@ -84,6 +87,27 @@ impl<P: Serialize> Batch<P> {
     /// How many records the host still wants in this batch.
     pub fn room(&self) -> usize {
         self.rows_max.saturating_sub(self.rows)
+    }
+    /// Progress without a record (a page that was empty or filtered out, an ETag, a cursor that moved on): once all that was returned so far
+    /// in this lane is durable, the records of this batch included, reading goes on at `position`. What is emitted or said later in the lane
+    /// takes its place. Nothing of it counts if the poll fails. Call it when the position has changed, not at every poll: each change costs
+    /// a commit. The host takes at most 1,000 lanes, 64 KiB a position and 1 MiB for one poll. Errors of kind fatal: the position does not
+    /// serialise as an object.
+    pub fn advance(&mut self, lane: &Lane, position: &P) -> Result<()> {
+        let mut text = Vec::new();
+        object(&mut text, position)?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::fatal("a position serialises as no UTF-8 text"))?;
+        self.forget(lane);
+        self.advanced.push((lane.json().to_owned(), text));
+        Ok(())
+    }
+    /// Where [`Batch::advance`] goes on, by lane.
+    pub(crate) fn advanced(&self) -> &[(String, String)] {
+        &self.advanced
+    }
+    fn forget(&mut self, lane: &Lane) {
+        self.advanced.retain(|(known, _)| known != lane.json());
     }
     pub(crate) fn finish(mut self) -> Finished {
         self.key.truncate(self.rows);
@@ -201,16 +225,10 @@ impl<P: Serialize> Row<'_, P> {
             partition,
             timestamp,
         } = self;
-        batch.positions.push_with(|out| {
-            let start = out.len();
-            serde_json::to_writer(&mut *out, position)
-                .map_err(|error| Error::fatal(format!("a position does not serialise: {error}")))?;
-            if out.get(start) == Some(&b'{') {
-                Ok(())
-            } else {
-                Err(Error::fatal("a position serialises as something else than an object: use a struct with named fields"))
-            }
-        })?;
+        batch.positions.push_with(|out| object(out, position))?;
+        if !batch.advanced.is_empty() {
+            batch.forget(lane);
+        }
         let row = batch.rows;
         batch.rows += 1;
         batch.key.fill(batch.rows);
@@ -224,6 +242,19 @@ impl<P: Serialize> Row<'_, P> {
         batch.lane.push(lane);
         Ok(())
     }
+}
+
+/// Appends a position's JSON text.
+fn object(out: &mut Vec<u8>, position: &impl Serialize) -> Result<()> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, position)
+        .map_err(|error| Error::fatal(format!("a position does not serialise: {error}")))?;
+    if out.get(start) == Some(&b'{') {
+        return Ok(());
+    }
+    Err(Error::fatal(
+        "a position serialises as something else than an object: use a struct with named fields",
+    ))
 }
 
 /// A list of numbers that is empty while all of them are absent.
@@ -321,6 +352,23 @@ mod tests {
             finished.records.header_name.is_empty()
                 && finished.records.header_value.ends.is_empty()
         );
+    }
+
+    #[test]
+    fn progress_gives_way_to_what_comes_later_in_its_lane() {
+        let mut batch: Batch<At> = Batch::new(&INFO, 10, 1000);
+        let (one, two) = (Lane::only(), Lane::of("file", "f"));
+        let entry = |lane: &Lane, at: u32| (lane.json().to_owned(), format!("{{\"at\":{at}}}"));
+        for (lane, at) in [(&one, 1), (&two, 2), (&one, 3)] {
+            batch.advance(lane, &At { at }).expect("an object");
+        }
+        assert_eq!(batch.advanced(), [entry(&two, 2), entry(&one, 3)]);
+        assert!(batch.is_empty());
+        let row = batch.record("a");
+        row.emit(&two, &At { at: 4 }).expect("emitted");
+        assert_eq!(batch.advanced(), [entry(&one, 3)]);
+        let mut plain: Batch<u32> = Batch::new(&INFO, 10, 1000);
+        assert!(plain.advance(&one, &7).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::abi::longshore::connector::types::{Column, Format};
 use crate::dictionary::count;
+use std::ops::Range;
 
 /// Builds a column row by row: the bytes of all rows share one buffer.
 #[derive(Debug)]
@@ -104,30 +105,48 @@ impl ColumnBuilder {
         if from >= to {
             return;
         }
-        if other.ends.is_empty() {
-            self.fill(self.rows + to - from);
+        match other.ends.get(to - 1) {
+            Some(end) => self.copy_bytes(other, begin(other, from)..*end as usize, from..to),
+            None => self.fill(self.rows + to - from),
+        }
+    }
+    /// The same with the bytes that stand for those rows, in one piece: they may leave out the begin of the first row, which is there already
+    /// in another form, and go on into the row behind the last, which is no row yet.
+    pub(crate) fn copy_bytes(&mut self, other: &Column, bytes: Range<usize>, rows: Range<usize>) {
+        let shift = self.data.len();
+        let start = bytes.start;
+        self.data.extend_from_slice(&other.data[bytes]);
+        if rows.is_empty() {
             return;
         }
-        let start = begin(other, from);
-        let shift = self.data.len();
-        self.data
-            .extend_from_slice(&other.data[start..other.ends[to - 1] as usize]);
         if self.ends.is_empty() && self.rows > 0 {
             self.ends.resize(self.rows, 0);
             self.nulls.resize(self.rows, 1);
         }
-        let ends = other.ends[from..to].iter();
+        let count_of = rows.len();
+        let ends = other.ends[rows.clone()].iter();
         self.ends
             .extend(ends.map(|end| count(*end as usize - start + shift)));
         if other.nulls.is_empty() {
             if !self.nulls.is_empty() {
-                self.nulls.resize(self.rows + to - from, 0);
+                self.nulls.resize(self.rows + count_of, 0);
             }
         } else {
             self.nulls.resize(self.rows, 0);
-            self.nulls.extend_from_slice(&other.nulls[from..to]);
+            self.nulls.extend_from_slice(&other.nulls[rows]);
         }
-        self.rows += to - from;
+        self.rows += count_of;
+    }
+    /// Adds bytes to the row that is begun.
+    pub(crate) fn begin_with(&mut self, bytes: &[u8]) {
+        self.data.extend_from_slice(bytes);
+    }
+    /// Room for what another column has.
+    pub(crate) fn reserve(&mut self, other: &Column) {
+        // What takes the place of something may be longer.
+        self.data
+            .reserve_exact(other.data.len() + other.data.len() / 8);
+        self.ends.reserve_exact(other.ends.len());
     }
     /// The column as it crosses to the host.
     pub fn finish(self) -> Column {
@@ -149,7 +168,8 @@ pub(crate) fn row(column: &Column, row: usize) -> Option<&[u8]> {
     column.data.get(begin(column, row)..end)
 }
 
-fn begin(column: &Column, row: usize) -> usize {
+/// Where a row's bytes begin.
+pub(crate) fn begin(column: &Column, row: usize) -> usize {
     if row == 0 {
         0
     } else {

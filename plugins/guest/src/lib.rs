@@ -68,6 +68,7 @@ mod error;
 mod export;
 pub mod http;
 mod info;
+pub mod json;
 mod lane;
 pub mod log;
 pub mod metrics;
@@ -75,6 +76,7 @@ mod records;
 mod secret;
 mod sink;
 mod source;
+pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod transform;
@@ -116,7 +118,7 @@ pub mod prelude {
     pub use crate::{
         Batch, Columns, Connection, Edit, Error, Format, Guarantee, Info, Lane, Level, Next,
         Positions, Problem, PutError, Records, Refused, Result, Secret, Share, Sink, Source,
-        TopicOffset, TopicPartition, Transform, http, log,
+        TopicOffset, TopicPartition, Transform, http, log, state,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

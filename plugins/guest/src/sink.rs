@@ -30,7 +30,7 @@ pub trait Sink: Sized + 'static {
     }
     /// Begins.
     fn start(config: Self::Config) -> Result<Self>;
-    /// Partitions came. Some = the target keeps the offsets, has claimed the partitions and says where to start; what is missing there
+    /// Partitions came; their states are at hand from now on ([`crate::state`]). Some = the target keeps the offsets, has claimed the partitions and says where to start; what is missing there
     /// starts at its committed offset.
     fn assigned(&mut self, at: &[TopicPartition]) -> Result<Option<Vec<TopicOffset>>> {
         let _ = at;

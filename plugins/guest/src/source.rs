@@ -1,7 +1,7 @@
 //! Sources.
 
 use crate::abi::longshore::connector::types;
-use crate::{Batch, Guarantee, Info, Positions, Problem, Result, Share};
+use crate::{Batch, Guarantee, Info, Positions, Problem, Result, Share, state};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -32,7 +32,8 @@ pub trait Source: Sized + 'static {
     }
     /// Begins after the stored positions, those of all the connector's lanes.
     fn start(config: Self::Config, stored: Positions<Self::Position>) -> Result<Self>;
-    /// The next records, in order within each lane, until [`Batch::is_full`] or about `max_wait`. None is an answer, too. After an error of kind
+    /// The next records, in order within each lane, until [`Batch::is_full`] or about `max_wait`. None is an answer, too; that reading goes on
+    /// elsewhere all the same is said by [`Batch::advance`]. After an error of kind
     /// transient or rate-limited the next call must return the same records: change `self` only when nothing can fail any more.
     fn poll(&mut self, max_wait: Duration, batch: &mut Batch<Self::Position>) -> Result<Next>;
     /// Everything up to these positions is durable: what is read may forget it.
@@ -75,6 +76,9 @@ pub struct Polled {
 pub fn polled<S: Source>(source: &mut S, rows: u32, bytes: u32, wait_ms: u32) -> Result<Polled> {
     let mut batch = Batch::new(&S::INFO, rows as usize, bytes as usize);
     let next = source.poll(Duration::from_millis(wait_ms.into()), &mut batch)?;
+    for (lane, position) in batch.advanced() {
+        state::advance(lane, position)?;
+    }
     let finished = batch.finish();
     Ok(Polled {
         records: finished.records,

@@ -38,6 +38,17 @@ pub fn batch<P: serde::Serialize + serde::de::DeserializeOwned>(
     with_position.collect()
 }
 
+/// Where a batch goes on without records ([`crate::Batch::advance`]): lanes as JSON text, and their positions.
+pub fn advanced<P: serde::Serialize + serde::de::DeserializeOwned>(
+    batch: &crate::Batch<P>,
+) -> Vec<(String, P)> {
+    let read = |(lane, text): &(String, String)| {
+        let position = serde_json::from_str(text).ok()?;
+        Some((lane.clone(), position))
+    };
+    batch.advanced().iter().filter_map(read).collect()
+}
+
 /// A batch as a sink gets it: one partition of one topic, offsets that count up from `offset`, keys `k0`, `k1`, ..
 pub fn incoming(
     topic: &str,

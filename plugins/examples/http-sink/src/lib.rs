@@ -132,36 +132,24 @@ impl HttpSink {
         let request = self
             .settings
             .request(value.is_none(), record.topic(), record.key_text());
-        let request = self.keyed(request, record, record);
+        let request = self.keyed(request, std::slice::from_ref(record));
         match value {
             Some(value) => request.body(value),
             None => request,
         }
     }
-    /// The key of a record is its place, as one connector reads it; of an array, the places of its first and last record.
-    fn keyed(
-        &self,
-        request: http::Request,
-        first: &Record<'_>,
-        last: &Record<'_>,
-    ) -> http::Request {
+    /// The key of a record is its place, as one connector reads it. That of an array names all of its places, not its first and last alone:
+    /// after a restart another array may begin and end with the same records, and a server that took it for the first would lose those between.
+    fn keyed(&self, request: http::Request, records: &[Record<'_>]) -> http::Request {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return request;
+        };
         if !self.settings.idempotent() {
             return request;
         }
-        let mut key = format!(
-            "{}{}-{}-{}",
-            self.prefix,
-            first.origin(),
-            first.partition(),
-            first.offset()
-        );
-        if first.row() != last.row() {
-            key.push_str(&format!(
-                "..{}-{}-{}",
-                last.origin(),
-                last.partition(),
-                last.offset()
-            ));
+        let mut key = format!("{}{}", self.prefix, Place(first));
+        if records.len() > 1 {
+            key.push_str(&format!("..{}-{:032x}", Place(last), digest(records)));
         }
         request.header(&self.settings.idempotency, key)
     }
@@ -189,7 +177,7 @@ impl HttpSink {
     }
     /// Sends an array. When the server refuses it, each record is sent alone, so that only bad ones are refused.
     fn put_array(&self, array: &[Record<'_>], refused: &mut Refused) -> Result<(), PutError> {
-        let (Some(first), Some(last)) = (array.first(), array.last()) else {
+        let Some(first) = array.first() else {
             return Ok(());
         };
         let mut body = vec![b'['];
@@ -201,7 +189,7 @@ impl HttpSink {
         }
         body.push(b']');
         let request = self.settings.request(false, first.topic(), None).body(body);
-        let answer = self.keyed(request, first, last).send();
+        let answer = self.keyed(request, array).send();
         match verdict(answer, self.settings.on_conflict()) {
             Verdict::Taken => Ok(()),
             Verdict::Failed(error) => Err(error.after(first.row())),
@@ -218,6 +206,31 @@ impl HttpSink {
             }
         }
     }
+}
+
+/// Where a record was read, as keys have it.
+struct Place<'a>(&'a Record<'a>);
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(record) = self;
+        let (topic, partition, offset) = (record.origin(), record.partition(), record.offset());
+        write!(f, "{topic}-{partition}-{offset}")
+    }
+}
+
+/// FNV-1a of 128 bits over all places: it stays the same from one version to the next, and nobody chooses places to make two of them meet.
+fn digest(records: &[Record<'_>]) -> u128 {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let mut digest = OFFSET;
+    for record in records {
+        let place = format!("{}\n", Place(record));
+        for byte in place.bytes() {
+            digest = (digest ^ u128::from(byte)).wrapping_mul(PRIME);
+        }
+    }
+    digest
 }
 
 fn is_json(value: &[u8]) -> bool {

@@ -49,10 +49,12 @@ impl Source for HttpSource {
                 same_size(position.size, size)?;
                 Position {
                     size: Some(size),
-                    ..position.clone()
+                    ..position.clone().looked_into(&settings.pointers())
                 }
             }
-            (Some(position), Mode::Cursor) if position.page.is_none() => position.clone(),
+            (Some(position), Mode::Cursor) if position.page.is_none() => {
+                position.clone().looked_into(&settings.pointers())
+            }
             (Some(_), _) => {
                 return Err(Error::config(
                     "the stored offset is one of the other mode: set mode back, or reset the connector's offsets",
@@ -101,7 +103,12 @@ impl Source for HttpSource {
         }
         // A page without anything new may lead on, too; but not at once: a server may make up a cursor for every answer.
         if records.len() <= self.at.index {
-            self.at = page.behind(&at, &self.settings);
+            let behind = page.behind(&at, &self.settings);
+            if behind != self.at {
+                // Stored although there is no record: a restart neither asks for what is known to be empty nor loses the ETag.
+                batch.advance(&self.lane, &behind)?;
+                self.at = behind;
+            }
             return Ok(self.idle());
         }
         let more = at.index == 0;

@@ -65,9 +65,6 @@ impl Page {
         {
             return Position::cursor(Some(next.clone()));
         }
-        Position {
-            etag: self.etag.clone(),
-            ..at.clone()
-        }
+        at.read(self.etag.as_deref(), settings.pointers())
     }
 }

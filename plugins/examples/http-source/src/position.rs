@@ -20,6 +20,10 @@ pub(crate) struct Position {
     /// What the server called the page's content, once all of it lies behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<String>,
+    /// Where the content was looked into, without which the ETag says nothing: what another pointer finds may be new. Positions of older
+    /// versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pointers: Option<String>,
 }
 
 impl Position {
@@ -37,5 +41,20 @@ impl Position {
             cursor,
             ..Self::default()
         }
+    }
+    /// The same, once all of the page lies behind.
+    pub(crate) fn read(&self, etag: Option<&str>, pointers: String) -> Self {
+        Self {
+            etag: etag.map(str::to_owned),
+            pointers: etag.map(|_| pointers),
+            ..self.clone()
+        }
+    }
+    /// As it was stored, for a task that looks into pages by `pointers`.
+    pub(crate) fn looked_into(mut self, pointers: &str) -> Self {
+        if self.pointers.as_deref() != Some(pointers) {
+            (self.etag, self.pointers) = (None, None);
+        }
+        self
     }
 }

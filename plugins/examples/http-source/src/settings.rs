@@ -92,6 +92,10 @@ impl Settings {
         problems.extend(self.connection.problems());
         problems
     }
+    /// Where an answer is looked into.
+    pub(crate) fn pointers(&self) -> String {
+        format!("{} {}", self.records_pointer, self.cursor_pointer)
+    }
     /// The request for one page, without what remembers earlier answers.
     pub(crate) fn request(&self) -> http::Request {
         let request = http::get(&self.url)

@@ -164,6 +164,77 @@ fn cursors_are_followed_and_a_restart_goes_on_exactly() {
     }
 }
 
+/// What one poll without records stores.
+fn moved(source: &mut HttpSource) -> Vec<Position> {
+    let mut batch = Batch::new(&HttpSource::INFO, 10, 1 << 20);
+    source
+        .poll(Duration::ZERO, &mut batch)
+        .expect("an answer without records");
+    assert!(batch.is_empty());
+    let advanced = testing::advanced(&batch).into_iter();
+    advanced.map(|(_, position)| position).collect()
+}
+
+#[test]
+fn the_etag_of_an_empty_page_is_stored_once() {
+    let ids = Rc::new(RefCell::new((1..=3).collect::<Vec<u32>>()));
+    let unchanged = serve_pages(&ids);
+    let settings = settings("{\"mode\":\"page\"}");
+    let mut source = start(&settings, None);
+    let (_, stored) = read(&mut source, 10).remove(2);
+    assert_eq!(stored, Position::page(2, 3), "the page is full");
+    let empty = Position::page(2, 3).read(Some("\"2-0\""), settings.pointers());
+    // The read has asked for the empty page; so does a source that starts there.
+    let mut source = start(&settings, Some(stored));
+    assert_eq!(moved(&mut source), std::slice::from_ref(&empty));
+    assert_eq!(moved(&mut source), [], "nothing has changed");
+    let mut source = start(&settings, Some(empty));
+    let before = *unchanged.borrow();
+    assert_eq!(moved(&mut source), []);
+    assert_eq!(*unchanged.borrow(), before + 1, "the ETag was sent back");
+    ids.borrow_mut().push(4);
+    assert_eq!(keys(&read(&mut source, 10)), [4]);
+}
+
+#[test]
+fn an_etag_counts_only_for_what_was_looked_into() {
+    testing::answer_http(move |request| {
+        let known = request
+            .headers
+            .iter()
+            .any(|(name, _)| name == "If-None-Match");
+        if known {
+            return Ok(Response {
+                status: 304,
+                ..Response::default()
+            });
+        }
+        answer(r#"{"errors":[],"items":[{"id":1}]}"#.to_owned(), "\"x\"")
+    });
+    let wrong = settings(r#"{"mode":"page","records.pointer":"/errors"}"#);
+    let stored = moved(&mut start(&wrong, None)).remove(0);
+    assert!(stored.etag.is_some());
+    assert_eq!(moved(&mut start(&wrong, Some(stored.clone()))), []);
+    let right = settings(r#"{"mode":"page","records.pointer":"/items"}"#);
+    let mut source = start(&right, Some(stored));
+    assert_eq!(keys(&read(&mut source, 1)), [1]);
+}
+
+#[test]
+fn a_cursor_behind_an_empty_page_is_stored() {
+    testing::answer_http(move |request| {
+        let cursor = parameter(request, "after").unwrap_or_default();
+        let next = if cursor.is_empty() { "\"b\"" } else { "null" };
+        answer(format!("{{\"data\":[],\"next\":{next}}}"), "\"x\"")
+    });
+    let settings = settings(
+        r#"{"mode":"cursor","cursor.param":"after","cursor.pointer":"/next","records.pointer":"/data"}"#,
+    );
+    let mut source = start(&settings, None);
+    let behind = Position::cursor(Some("b".to_owned()));
+    assert_eq!(moved(&mut source), [behind]);
+}
+
 #[test]
 fn a_failure_repeats_the_same_records() {
     let failing = Rc::new(RefCell::new(true));

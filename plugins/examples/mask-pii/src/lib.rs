@@ -4,8 +4,9 @@ mod find;
 mod mask;
 mod scan;
 
-use longshore_guest::prelude::*;
+use longshore_guest::{Record, json::Fields, prelude::*};
 use mask::Mask;
+use std::ops::Range;
 
 /// What a user can set.
 #[derive(Deserialize, JsonSchema)]
@@ -41,6 +42,33 @@ fn stars() -> String {
 
 struct MaskPii {
     mask: Mask,
+    fields: Fields,
+    /// Of one record's values.
+    places: Vec<Range<usize>>,
+}
+
+impl MaskPii {
+    /// Masks fields where they stand. Texts that are objects or arrays themselves, and patterns, are the mask's.
+    fn splice(&mut self, record: &Record<'_>, value: &[u8], edit: &mut Edit<'_>) -> Result<bool> {
+        let Some(by) = self.mask.of_fields() else {
+            return Ok(false);
+        };
+        if !matches!(value.first(), Some(b'{' | b'[')) {
+            return Ok(false);
+        }
+        match self.fields.find(value, &mut self.places) {
+            Ok(()) => {
+                for place in &self.places {
+                    // Null tells nothing, and says that there is nothing.
+                    if &value[place.clone()] != b"null" {
+                        edit.splice_value(record, place.clone(), by)?;
+                    }
+                }
+            }
+            Err(error) => edit.fail(record, error),
+        }
+        Ok(true)
+    }
 }
 
 impl Transform for MaskPii {
@@ -75,12 +103,21 @@ impl Transform for MaskPii {
     }
     fn start(settings: Settings) -> Result<Self> {
         Ok(Self {
+            fields: Fields::new(&settings.fields),
+            places: Vec::new(),
             mask: Mask::new(&settings.fields, &settings.patterns, &settings.replacement),
         })
     }
     fn apply(&mut self, records: &Records<'_>, edit: &mut Edit<'_>) -> Result<()> {
         for record in records {
-            let Some(value) = record.value_text() else {
+            let Some(value) = record.value() else {
+                continue;
+            };
+            if self.splice(&record, value, edit)? {
+                continue;
+            }
+            let Ok(value) = std::str::from_utf8(value) else {
+                edit.fail(&record, Error::data("the value is no UTF-8 text"));
                 continue;
             };
             match self.mask.masked(value) {
@@ -114,6 +151,106 @@ mod tests {
             (Some("7"), None)
         );
         assert_eq!(failed, [3]);
+    }
+
+    /// Documents that are put together from these pieces, the same in every run.
+    fn document(dice: &mut u64, depth: usize, out: &mut String) {
+        const NAMES: [&str; 8] = [
+            "ssn",
+            "email",
+            "user",
+            "n",
+            r"\u0073sn",
+            r#"\"ssn"#,
+            "a name of more than sixteen bytes",
+            "ß",
+        ];
+        const SCALARS: [&str; 9] = [
+            "null",
+            "-1.5e3",
+            "true",
+            r#""ssn""#,
+            r#""ssn:""#,
+            r#""""#,
+            r#""a text that is long enough for two steps, ssn:1""#,
+            r#""{\"ssn\": [1, null], \"user\":{\"email\":\"x\"}}""#,
+            r#""\u00e9\n@b.org""#,
+        ];
+        let mut roll = |sides: usize| {
+            *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from((*dice >> 33) % sides as u64).expect("few sides")
+        };
+        match roll(if depth > 3 { 2 } else { 5 }) {
+            0 | 1 => out.push_str(SCALARS[roll(SCALARS.len())]),
+            kind => {
+                let (length, blank) = (roll(5), ["", " ", "\n  "][roll(3)]);
+                let names: Vec<&str> = (0..length).map(|_| NAMES[roll(NAMES.len())]).collect();
+                out.push(if kind > 2 { '{' } else { '[' });
+                for (at, name) in names.into_iter().enumerate() {
+                    out.push_str(if at > 0 { "," } else { "" });
+                    if kind > 2 {
+                        out.push_str(&format!("{blank}\"{name}\"{blank}:{blank}"));
+                    }
+                    document(dice, depth + 1, out);
+                    out.push_str(blank);
+                }
+                out.push(if kind > 2 { '}' } else { ']' });
+            }
+        }
+    }
+
+    #[test]
+    fn fields_alone_are_masked_as_they_are_beside_patterns() {
+        for fields in [
+            &["ssn"][..],
+            &["user.email"],
+            &["email", "ssn"],
+            &["ß", "list.n"],
+            &["\"ssn"],
+        ] {
+            let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+            for replacement in [
+                "",
+                "*",
+                "a \"longer\" one that does not fit where a number was",
+            ] {
+                let settings = Settings {
+                    fields: fields.clone(),
+                    patterns: Vec::new(),
+                    replacement: replacement.to_owned(),
+                };
+                let mut plugin = MaskPii::start(settings).expect("a transform");
+                let slow = Mask::new(&fields, &[], replacement);
+                let mut dice = 7;
+                let texts: Vec<Option<String>> = (0..1_000)
+                    .map(|number| {
+                        let mut text = String::new();
+                        document(&mut dice, 0, &mut text);
+                        // A null, or one that ends too early.
+                        if number % 50 == 1 {
+                            text.pop();
+                        }
+                        (number % 50 != 0).then_some(text)
+                    })
+                    .collect();
+                let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+                let batch = testing::incoming("t", 0, 0, &texts);
+                let (after, failed) = testing::applied(&mut plugin, &batch).expect("applied");
+                let mut expected_to_fail = Vec::new();
+                for (row, (text, after)) in texts.iter().zip(after).enumerate() {
+                    let expected = text.map(|text| {
+                        slow.masked(text)
+                            .map(|masked| masked.unwrap_or_else(|| text.to_owned()))
+                    });
+                    match expected.transpose() {
+                        Ok(expected) => assert_eq!(after, expected, "{fields:?} in {text:?}"),
+                        Err(_) => expected_to_fail.push(u32::try_from(row).expect("few rows")),
+                    }
+                }
+                assert_eq!(failed, expected_to_fail, "{fields:?}");
+                assert!(failed.len() >= 5, "some must fail: {failed:?}");
+            }
+        }
     }
 
     #[test]

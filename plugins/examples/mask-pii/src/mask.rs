@@ -2,7 +2,7 @@
 
 use crate::scan::{Visit, walk};
 use crate::{Pattern, find};
-use longshore_guest::{Error, Result};
+use longshore_guest::{Error, Result, json::unescaped};
 use std::{borrow::Cow, ops::Range};
 
 /// What is masked, and by what.
@@ -18,6 +18,10 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
+    /// What stands in place of a field's value, if fields alone are masked.
+    pub(crate) fn of_fields(&self) -> Option<&[u8]> {
+        (!self.emails && !self.cards).then_some(self.quoted.as_bytes())
+    }
     pub(crate) fn new(fields: &[String], patterns: &[Pattern], replacement: &str) -> Self {
         let names = |field: &String| field.rsplit('.').map(str::to_owned).collect();
         Self {
@@ -119,7 +123,7 @@ impl Masking<'_> {
     }
     /// The text of the JSON string at `place`; where it cannot be read, the value fails.
     fn decoded(&mut self, place: Range<usize>) -> Cow<'_, str> {
-        let text = decoded(&self.text[place.start + 1..place.end - 1]);
+        let text = unescaped(&self.text[place.start + 1..place.end - 1]);
         text.unwrap_or_else(|error| {
             self.failed = Some(error);
             Cow::default()
@@ -171,62 +175,6 @@ impl Visit for Masking<'_> {
             Err(error) => self.failed = Some(error),
         }
     }
-}
-
-/// The text of what stands between the quotes of a JSON string. A surrogate without its other half, which is no letter, becomes U+FFFD.
-/// Errors of kind data: an escape that JSON does not have.
-fn decoded(inner: &str) -> Result<Cow<'_, str>> {
-    if !inner.contains('\\') {
-        return Ok(Cow::Borrowed(inner));
-    }
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let letter = rest.chars().next().ok_or_else(no_escape)?;
-        rest = &rest[letter.len_utf8()..];
-        out.push(match letter {
-            '"' | '\\' | '/' => letter,
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'u' => {
-                let high = unit(&mut rest).ok_or_else(no_escape)?;
-                let mut behind = rest.strip_prefix("\\u").unwrap_or_default();
-                match unit(&mut behind) {
-                    Some(low)
-                        if (0xd800..0xdc00).contains(&high) && (0xdc00..0xe000).contains(&low) =>
-                    {
-                        rest = behind;
-                        char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))
-                    }
-                    _ => char::from_u32(high),
-                }
-                .unwrap_or(char::REPLACEMENT_CHARACTER)
-            }
-            _ => return Err(no_escape()),
-        });
-    }
-    out.push_str(rest);
-    Ok(Cow::Owned(out))
-}
-
-/// Takes the four digits of a `\u` escape.
-fn unit(text: &mut &str) -> Option<u32> {
-    let digits = text
-        .get(..4)
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-    *text = &text[4..];
-    u32::from_str_radix(digits, 16).ok()
-}
-
-fn no_escape() -> Error {
-    Error::data(
-        "a string of the value has an escape that JSON does not have: use a converter that makes JSON",
-    )
 }
 
 fn quoted(text: &str) -> String {

@@ -1,28 +1,17 @@
-"""Runs natively: python3 -m unittest discover -s tests"""
+"""Runs natively, where the SDK stands beside app.py (build.sh puts it there): python3 -m unittest discover -s tests"""
 
+import json
 import sys
-import types
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-class Failure(Exception):
-    """In the place of the SDK's, which is there in a component alone."""
-
-    def __init__(self, message):
-        super().__init__(message)
-        self.message = message
-
-    config = data = staticmethod(lambda message: Failure(message))
-
-
-sdk = types.ModuleType("longshore")
-sdk.Failure = Failure
-sys.modules["longshore"] = sdk
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from measures import Measures  # noqa: E402
-from times import Times  # noqa: E402
+import longshore_testing as testing
+from app import Normalize
+from longshore import ErrorKind, Failure, parsed
+from measures import Measures
+from times import Times
 
 
 class TimesTest(unittest.TestCase):
@@ -48,7 +37,7 @@ class TimesTest(unittest.TestCase):
 
     def test_what_is_no_time_is_refused(self):
         times = Times("auto", "iso", "+00:00")
-        for wrong in ["soon", "", True, [], {}, 1e300, 10**400, float("nan"), float("inf")]:
+        for wrong in ["soon", "", True, [], {}, 1e300, 10**400, float("nan"), float("inf"), "1_000", "٣", "9" * 5000]:
             with self.assertRaises((ValueError, OverflowError), msg=wrong):
                 times.of(wrong)
 
@@ -67,6 +56,43 @@ class MeasuresTest(unittest.TestCase):
                 Measures("", "m").of(wrong)
         with self.assertRaises(Failure):
             Measures("a=x", "x")
+
+
+class RecordsTest(unittest.TestCase):
+    def made(self, value, **config):
+        config = {name.replace("_", "."): given for name, given in config.items()}
+        transform = Normalize(parsed(Normalize, json.dumps(config)))
+        values, failed = testing.applied(transform, testing.incoming([value]))
+        return values[0].decode() if values[0] is not None and not failed else None, [one.kind for one in failed.values()]
+
+    def test_paths_go_through_arrays_and_change_nothing_else(self):
+        value = '{"n":[{"t":0},{"t":null},{},7,[{"t":"1"}]],"big":123456789012345678901234567890,"t":0}'
+        expected = value.replace('"t":0}', '"t":"1970-01-01T00:00:00Z"}', 1).replace('"1"', '"1970-01-01T00:00:01Z"')
+        self.assertEqual(self.made(value, time_fields=["n.t"]), (expected, []))
+
+    def test_what_has_no_such_field_stays_as_it_is(self):
+        for value in ["null", "[]", "7", '"t"', "{ }", '{"t":null}', '{"t":{"t":1}}']:
+            self.assertEqual(self.made(value, time_fields=["t.t.t"]), (value, []))
+        self.assertEqual(self.made(None, time_fields=["t"]), (None, []), "a tombstone")
+
+    def test_odd_values_are_bad_data_or_kept(self):
+        for value in ['{"t":true}', '{"t":[1]}', '{"t":{}}', '{"t":""}', '{"t":1e999}', '{"t":"9999-12-31T23:59:59-14:00"}']:
+            self.assertEqual(self.made(value, time_fields=["t"]), (None, [ErrorKind.DATA]), value)
+            self.assertEqual(self.made(value, time_fields=["t"], on_error="keep"), (value, []), value)
+        for value in ["{", "[" * 100_000, '{"t":1,"a":1e999}']:
+            self.assertEqual(self.made(value, time_fields=["t"])[1], [ErrorKind.DATA], value[:9])
+
+    def test_half_a_pair_of_surrogates_stays_an_escape(self):
+        value = '{"a":"\\ud800","t":0}'
+        self.assertEqual(self.made(value, time_fields=["t"]), ('{"a":"\\ud800","t":"1970-01-01T00:00:00Z"}', []))
+
+    def test_configs_that_can_never_do_anything_are_refused(self):
+        for config in [{}, {"time.fields": [""]}, {"time.fields": ["a..b"]}, {"unit.fields": ["=m"]}, {"unit.fields": ["a"]}]:
+            values = parsed(Normalize, json.dumps(config))
+            self.assertEqual(len(Normalize.check(values)), 1, config)
+            with self.assertRaises(Failure) as raised:
+                Normalize(values)
+            self.assertEqual(raised.exception.kind, ErrorKind.CONFIG)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Write sources, sinks and transforms for Longshore as WASM plugins, in Python.
 
 A component is a snapshot of the interpreter taken at build time: import everything at the top of a module, never inside a function.
+
+Beside what stands here: source, sink and transform (one of them exports the plugin), http, connection, context, log, metrics, and, for sinks,
+state. Unit tests run without a component: longshore_testing stands in for the host.
 """
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, Union
 
 from componentize_py_types import Err
-from wit_world.imports import context, log, types
+from wit_world.imports import secrets, types
 from wit_world.imports.types import Columns, ErrorKind, Format, Guarantee, Level
 
 T = TypeVar("T")
@@ -35,19 +38,75 @@ class Failure(Exception):
 
     @staticmethod
     def config(message: str) -> "Failure":
+        """The author of the config can act: the task fails until the config changes."""
         return Failure(ErrorKind.CONFIG, message)
 
     @staticmethod
+    def auth(message: str) -> "Failure":
+        """The owner of a credential can act: the task fails until it is renewed."""
+        return Failure(ErrorKind.AUTH, message)
+
+    @staticmethod
     def data(message: str) -> "Failure":
+        """This record is bad: errors.tolerance decides."""
         return Failure(ErrorKind.DATA, message)
 
     @staticmethod
     def transient(message: str) -> "Failure":
+        """The same call is made again, with backoff: a source must then return the same records again."""
         return Failure(ErrorKind.TRANSIENT, message)
 
+    @staticmethod
+    def rate_limited(message: str, retry_after_ms: Optional[int] = None) -> "Failure":
+        """The same after a time that the other side told, or a short default; it costs no attempt."""
+        return Failure(ErrorKind.RATE_LIMITED, message, retry_after_ms)
+
+    @staticmethod
+    def fenced(message: str) -> "Failure":
+        """Another instance has the work: the task closes at once."""
+        return Failure(ErrorKind.FENCED, message)
+
+    @staticmethod
+    def of(error: types.Error) -> "Failure":
+        """What the host says."""
+        return Failure(error.kind, error.message, error.retry_after_ms, dict(error.context))
+
+    def after(self, taken: int) -> "Failure":
+        """For a sink's put: how many leading records were taken before it."""
+        self.taken = taken
+        return self
+
     def wire(self) -> types.Error:
-        pairs = [(name, str(value)) for name, value in self.context.items()]
-        return types.Error(self.kind, self.message, self.retry_after_ms, pairs)
+        pairs = [(readable(name), readable(value)) for name, value in self.context.items()]
+        return types.Error(self.kind, readable(self.message), self.retry_after_ms, pairs)
+
+
+class Secret:
+    """The value of a config key with x-secret: its key's name. The host puts the value into requests (see longshore.http), and the plugin sees
+    it only under the grant `secrets: reveal`. It is never shown."""
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self, given: Any, key: str):
+        # The host writes {"secret": key}, or, where it is revealed, the value.
+        self._key = given.get("secret", key) if isinstance(given, dict) else key
+        self._value = given if isinstance(given, str) else None
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def in_config(self) -> Optional[str]:
+        """The value, where it stands in the config itself."""
+        return self._value
+
+    def revealed(self) -> Optional[str]:
+        """The value, where the operator granted `secrets: reveal`."""
+        return self._value if self._value is not None else secrets.get(self._key)
+
+    def __repr__(self) -> str:
+        return "[hidden]"
 
 
 def guarded(call: Callable[[], T]) -> T:
@@ -85,15 +144,21 @@ _TYPES = {
 
 
 def parsed(plugin: Any, config: str) -> Dict[str, Any]:
-    """Reads a config. The host checks it against the schema before; what is checked here keeps a mistake from looking like a bug."""
+    """Reads a config: what is not set has the schema's default, what is x-secret is a Secret. The host checks it against the schema before; what
+    is checked here keeps a mistake from looking like a bug."""
     values = json.loads(config)
     for key in plugin.SCHEMA.get("required", []):
         if key not in values:
             raise Failure.config(f"{key} is missing")
     for key, schema in plugin.SCHEMA.get("properties", {}).items():
+        if "default" in schema and key not in values:
+            # A copy: what one task does to its config, another does not see.
+            values[key] = json.loads(json.dumps(schema["default"]))
         value = values.get(key)
-        # A secret stands there as an object that names its key.
-        if value is None or schema.get("x-secret"):
+        if value is None:
+            continue
+        if schema.get("x-secret"):
+            values[key] = Secret(value, key)
             continue
         wanted = schema.get("type", [])
         # A type that may be null is a list.
@@ -112,6 +177,39 @@ def checked(plugin: Any, values: Dict[str, Any]) -> Dict[str, Any]:
     for key, message, suggestion in plugin.check(values) if hasattr(plugin, "check") else []:
         raise Failure.config(": ".join(part for part in (key, message, suggestion) if part))
     return values
+
+
+def json_bytes(value: Any) -> Optional[bytes]:
+    """A value as JSON text; None = null, which is a record without a value. Failures of kind data: JSON cannot hold it."""
+    if value is None:
+        return None
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a pair of surrogates is text to Python, and an escape in JSON.
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Failure.data(f"the value is nothing that JSON can hold: {error}") from None
+
+
+def as_bytes(value: Union[bytes, str, None]) -> Optional[bytes]:
+    """Text as UTF-8; bytes and None as they are. Failures of kind data: the text is no Unicode (see unicode)."""
+    return unicode(value).encode() if isinstance(value, str) else value
+
+
+def unicode(text: str) -> str:
+    """The text, if it can cross to the host. Failures of kind data: it has half a pair of surrogates, which JSON may hold and UTF-8 may not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Failure.data("text has half a pair of surrogates (\\ud800 to \\udfff alone): it is no Unicode") from None
+    return text
+
+
+def readable(said: Any) -> str:
+    """What is said to people, whatever it is made of: what is no Unicode is a question mark."""
+    return str(said).encode(errors="replace").decode()
 
 
 def empty(kind: Format = Format.BYTES) -> types.Column:
@@ -194,14 +292,18 @@ class Record:
             for at in range(start, batch.header_ends[self.row])
         ]
 
+    def header(self, name: str) -> Optional[bytes]:
+        """The last header of a name, which is the one that counts."""
+        return next((value for known, value in reversed(self.headers) if known == name), None)
+
     def json(self) -> Any:
-        """The value, read as JSON."""
+        """The value, read as JSON; None = null. Failures of kind data: it is none."""
         value = self.value
         if value is None:
             return None
         try:
             return json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Failure.data(f"the value is no JSON: {error}") from None
 
 
@@ -211,12 +313,6 @@ def records(batch: types.Batch) -> Iterator[Record]:
 
 def row_errors(rows: List[Tuple[int, Failure]]) -> List[types.RowError]:
     return [types.RowError(row, failure.wire()) for row, failure in rows]
-
-
-def say(level: log.Level, message: str, **fields: Any) -> None:
-    """Writes a log line."""
-    if log.enabled(level):
-        log.log(level, message, [(name, str(value)) for name, value in fields.items()])
 
 
 def described(plugin: Any, module: Any) -> type:

@@ -1,15 +1,27 @@
 """Sources."""
 
 import json
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
 import longshore
 from wit_world.exports import plugin, source_task
-from wit_world.imports import types
+from wit_world.imports import state, types
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a pair of surrogates is text to Python, and an escape in JSON. Else no escapes: the text of a lane that is stored stays its name.
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def _position(position: Dict[str, Any]) -> str:
+    if not isinstance(position, dict):
+        raise TypeError(f"a position is an object with named fields, not {type(position).__name__}")
+    return _text(position)
 
 
 class Batch:
@@ -25,9 +37,16 @@ class Batch:
         self._keys: List[Optional[bytes]] = []
         self._values: List[Optional[bytes]] = []
         self._times: List[int] = []
+        self._partitions: List[int] = []
+        self._header_ends: List[int] = []
+        self._header_names: Dict[str, int] = {}
+        self._header_name: List[int] = []
+        self._header_values: List[Optional[bytes]] = []
         self._lanes: Dict[str, int] = {}
         self._lane: List[int] = []
         self._positions: List[Optional[bytes]] = []
+        # Lanes that go on without a record, and where.
+        self.advanced: Dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -40,39 +59,73 @@ class Batch:
         self,
         topic: str,
         position: Dict[str, Any],
-        value: Optional[bytes] = None,
-        key: Optional[bytes] = None,
+        value: Union[bytes, str, None] = None,
+        key: Union[bytes, str, None] = None,
         lane: Optional[Dict[str, Any]] = None,
         timestamp: int = -1,
+        *,
+        json: Any = None,
+        headers: Union[Dict[str, Any], List[Tuple[str, Any]], None] = None,
+        partition: int = -1,
     ) -> None:
-        """Adds a record. `position` is where reading goes on after it: it is stored once the record is durable."""
+        """Adds a record. `position` is where reading goes on after it: it is stored once the record is durable. `json` is a value to be written as
+        JSON; `headers` are names and values, text or None; without a partition the key chooses, without a timestamp the time of publishing counts."""
+        row_position = _position(position)
+        row_value = longshore.as_bytes(value) if json is None else longshore.json_bytes(json)
+        row_key = longshore.as_bytes(key)
+        row_lane = _text(lane or {})
+        every = headers.items() if isinstance(headers, dict) else headers or []
+        row_headers = [(longshore.unicode(name), longshore.as_bytes(header)) for name, header in every]
+        longshore.unicode(topic)
+        # Nothing fails from here on: a record is there as a whole, or not at all.
+        for name, header in row_headers:
+            self._header_name.append(self._header_names.setdefault(name, len(self._header_names)))
+            self._header_values.append(header)
+            self._bytes += len(header or b"")
+        self._header_ends.append(len(self._header_name))
+        self.advanced.pop(row_lane, None)
         self._topic.append(self._topics.setdefault(topic, len(self._topics)))
-        self._lane.append(self._lanes.setdefault(_text(lane or {}), len(self._lanes)))
-        self._positions.append(_text(position).encode())
-        self._keys.append(key)
-        self._values.append(value)
+        self._lane.append(self._lanes.setdefault(row_lane, len(self._lanes)))
+        self._positions.append(row_position.encode())
+        self._keys.append(row_key)
+        self._values.append(row_value)
         self._times.append(timestamp)
-        self._bytes += len(value or b"") + len(key or b"")
+        self._partitions.append(partition)
+        self._bytes += len(row_value or b"") + len(row_key or b"") + len(row_position)
+
+    def advance(self, position: Dict[str, Any], lane: Optional[Dict[str, Any]] = None) -> None:
+        """Progress without a record (a page that was empty or filtered out, an ETag, a cursor that moved on): once all that was returned so far in
+        this lane is durable, the records of this batch included, reading goes on at `position`. What is emitted or said later in the lane takes
+        its place. Nothing of it counts if the poll fails. Call it when the position has changed, not at every poll: each change costs a commit.
+        The host takes at most 1,000 lanes, 64 KiB a position and 1 MiB for one poll."""
+        name, text = _text(lane or {}), _position(position)
+        self.advanced.pop(name, None)
+        self.advanced[name] = text
 
     def wire(self, idle_ms: int, finished: bool) -> source_task.Polled:
-        times = self._times if any(time >= 0 for time in self._times) else []
+        headers = self._header_name
         batch = types.Batch(
             len(self),
             list(self._topics),
-            self._topic,
+            _unless_all(self._topic, 0),
+            _unless_all(self._partitions, -1),
             [],
             [],
-            [],
-            times,
+            _unless_all(self._times, -1),
             longshore.column(self._info.key_format, self._keys),
             longshore.column(self._info.value_format, self._values),
-            [],
-            [],
-            [],
-            longshore.empty(),
+            self._header_ends if headers else [],
+            list(self._header_names),
+            headers,
+            longshore.column(types.Format.TEXT, self._header_values),
         )
         positions = longshore.column(types.Format.JSON, self._positions)
-        return source_task.Polled(batch, list(self._lanes), self._lane, positions, idle_ms, finished)
+        return source_task.Polled(batch, list(self._lanes), _unless_all(self._lane, 0), positions, idle_ms, finished)
+
+
+def _unless_all(numbers: List[int], absent: int) -> List[int]:
+    """An empty list says the same of every row."""
+    return [] if all(number == absent for number in numbers) else numbers
 
 
 class Finished(Exception):
@@ -98,9 +151,12 @@ def export(source: Type[Any]) -> Tuple[type, type, type]:
             batch = Batch(source.INFO, max_rows, max_bytes)
             try:
                 idle_ms = longshore.guarded(lambda: _task.poll(batch, max_wait_ms))
+                finished = False
             except Finished:
-                return batch.wire(0, True)
-            return batch.wire(idle_ms or 0, False)
+                idle_ms, finished = 0, True
+            for lane, position in batch.advanced.items():
+                state.advance(lane, position)
+            return batch.wire(idle_ms or 0, finished)
 
         def committed(self, positions: List[source_task.Position]) -> None:
             if hasattr(_task, "committed"):

@@ -1,7 +1,6 @@
 // Says in one sentence what it does: here, it counts what it is given.
 
-import { add } from "longshore:connector/metrics@0.1.0";
-import { Failure, sink } from "./longshore.js";
+import { Failure, metrics, sink } from "./longshore.js";
 
 class Counting {
   static info = {
@@ -21,11 +20,11 @@ class Counting {
   };
 
   constructor(config) {
-    this.field = config["required.field"] ?? "";
+    this.field = config["required.field"];
     this.taken = 0;
   }
 
-  // Takes a batch. When the target fails: throw a Failure with taken: record.row.
+  // Takes a batch. When the target fails: throw new Failure("transient", "..").after(record.row).
   put(records, refuse) {
     for (const record of records) {
       if (this.field !== "" && record.json()?.[this.field] === undefined) {
@@ -39,7 +38,7 @@ class Counting {
 
   // Makes what was taken durable; only then its offsets may be committed.
   flush(upto) {
-    add("records", [], BigInt(this.taken));
+    metrics.add("records", this.taken);
     this.taken = 0;
     return upto;
   }

@@ -24,8 +24,10 @@ class Counter {
   }
 
   // `stored`: lanes and positions, as they were emitted.
-  constructor({ topic, limit = 100 }, stored) {
-    const next = stored.length > 0 ? stored[0].position.next : 0;
+  constructor({ topic, limit }, stored) {
+    // The offsets of a connector may hold lanes of another version or another config, too.
+    const mine = stored.find(({ lane }) => Object.keys(lane).length === 0);
+    const next = mine ? mine.position.next : 0;
     if (typeof next !== "number") {
       throw new Failure("config", "the stored offset is none of this version: reset the connector's offsets");
     }
@@ -39,7 +41,7 @@ class Counter {
         return 0;
       }
       const count = this.next;
-      batch.emit({ topic: this.topic, key: String(count), value: JSON.stringify({ count }), position: { next: count + 1 } });
+      batch.emit({ topic: this.topic, key: String(count), json: { count }, position: { next: count + 1 } });
       this.next += 1;
     }
     return "finished";

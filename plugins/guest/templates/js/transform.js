@@ -21,7 +21,7 @@ class AddField {
     required: ["field"],
   };
 
-  constructor({ field, text = "" }) {
+  constructor({ field, text }) {
     Object.assign(this, { field, text });
   }
 

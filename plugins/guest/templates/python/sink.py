@@ -2,7 +2,7 @@
 
 import longshore
 import longshore.sink
-from wit_world.imports import metrics
+from longshore import metrics
 
 
 class Counting:
@@ -23,11 +23,11 @@ class Counting:
     }
 
     def __init__(self, config):
-        self.field = config.get("required.field", "")
+        self.field = config["required.field"]
         self.taken = 0
 
     def put(self, records, refuse):
-        """Takes a batch. When the target fails: raise a Failure with taken=record.row."""
+        """Takes a batch. When the target fails: raise longshore.Failure.transient("..").after(record.row)."""
         for record in records:
             if self.field:
                 value = record.json()
@@ -39,7 +39,7 @@ class Counting:
 
     def flush(self, upto):
         """Makes what was taken durable; only then its offsets may be committed."""
-        metrics.add("records", [], self.taken)
+        metrics.add("records", self.taken)
         self.taken = 0
         return upto
 

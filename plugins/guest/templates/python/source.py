@@ -1,7 +1,5 @@
 """Says in one sentence what it does: here, it counts."""
 
-import json
-
 import longshore
 import longshore.source
 
@@ -31,8 +29,10 @@ class Counter:
     def __init__(self, config, stored):
         """`stored`: lanes and positions, as they were emitted."""
         self.topic = config["topic"]
-        self.limit = config.get("limit", 100)
-        self.next = stored[0][1].get("next") if stored else 0
+        self.limit = config["limit"]
+        # The offsets of a connector may hold lanes of another version or another config, too.
+        mine = [position for lane, position in stored if lane == {}]
+        self.next = mine[0].get("next") if mine else 0
         if not isinstance(self.next, int):
             raise longshore.Failure.config(
                 "the stored offset is none of this version: reset the connector's offsets"
@@ -43,8 +43,7 @@ class Counter:
         while self.next < self.limit:
             if batch.is_full:
                 return 0
-            value = json.dumps({"count": self.next}).encode()
-            batch.emit(self.topic, {"next": self.next + 1}, value=value, key=str(self.next).encode())
+            batch.emit(self.topic, {"next": self.next + 1}, key=str(self.next), json={"count": self.next})
             self.next += 1
         raise longshore.source.Finished()
 

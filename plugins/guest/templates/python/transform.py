@@ -25,7 +25,7 @@ class AddField:
 
     def __init__(self, config):
         self.field = config["field"]
-        self.text = config.get("text", "")
+        self.text = config["text"]
 
     def apply(self, record, edit):
         """What is not changed here stays. A Failure is one of this record."""
