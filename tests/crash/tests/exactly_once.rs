@@ -42,10 +42,10 @@ fn without_a_ledger_no_record_is_lost() {
 
 #[test]
 fn each_number_of_a_plugin_is_in_the_topic_once_and_in_order() {
-    assert_eq!(run(Pair::PluginSource, 10, 0).duplicates, 0);
+    assert_eq!(run(Pair::PluginSource, 10, 1).duplicates, 0);
 }
 
 #[test]
 fn each_record_for_a_plugin_is_at_the_server_once_and_in_order() {
-    assert_eq!(run(Pair::PluginSink, 10, 0).duplicates, 0);
+    assert_eq!(run(Pair::PluginSink, 10, 1).duplicates, 0);
 }

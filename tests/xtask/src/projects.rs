@@ -1,8 +1,11 @@
 //! `cargo xtask projects`: what `longshore plugin new` makes must build, pass `longshore plugin check` and run, in every language.
 
 mod cached;
+mod enriched;
+mod installed;
 mod running;
 mod web;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::test::node_tests;
 use crate::{cargo, guests, step};
 
 const LANGUAGES: [&str; 3] = ["rust", "python", "js"];
@@ -82,6 +86,15 @@ pub(crate) fn projects(languages: &[String]) -> Result<()> {
         components.len(),
         start.elapsed()
     );
+    let enrich = components
+        .iter()
+        .find(|component| component.file_stem().is_some_and(|name| name == ENRICH));
+    if let Some(enrich) = enrich {
+        let start = Instant::now();
+        enriched::run(&bench.longshore, &bench.folder, enrich)
+            .with_context(|| format!("{ENRICH} does not do what its README says"))?;
+        println!("{ENRICH} and odd services: {:?}", start.elapsed());
+    }
     Ok(())
 }
 
@@ -112,6 +125,9 @@ impl Bench {
             .stdout(Stdio::null());
         step(&format!("longshore plugin new {name}"), new)?;
         let component = build(&parent, language, &name)?;
+        if language != "rust" {
+            unit_tests(language, &name, &parent.join(&name))?;
+        }
         self.check(&component, kind)?;
         Ok(component)
     }
@@ -122,28 +138,19 @@ impl Bench {
         std::fs::create_dir(&project)?;
         let guest = Path::new("plugins/guest");
         let example = Path::new("plugins/examples").join(name);
-        let sdk = match language {
-            "python" => ("python/longshore", "longshore"),
-            _ => ("js", "."),
-        };
+        let sdk = guest.join(language);
         for (from, to) in [
-            (example, "."),
+            (example.clone(), "."),
             (guest.join("wit"), "wit"),
-            (guest.join(sdk.0), sdk.1),
+            (sdk.clone(), "."),
+            (sdk.join("longshore"), "longshore"),
         ] {
-            let to = project.join(to);
-            std::fs::create_dir_all(&to)?;
-            for entry in std::fs::read_dir(&from)? {
-                let entry = entry?;
-                // Built in its place, it has folders and a component beside its files.
-                let made = entry.path().extension().is_some_and(|end| end == "wasm");
-                if entry.file_type()?.is_file() && !made {
-                    std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-                }
-            }
+            copy_files(&from, &project.join(to))?;
         }
-        unit_tests(language, name)?;
         let component = build(&parent, language, name)?;
+        // Behind the build: they are no part of what it is made of.
+        copy_files(&example.join("tests"), &project.join("tests"))?;
+        unit_tests(language, name, &project)?;
         self.check(&component, "transform")?;
         Ok(component)
     }
@@ -183,21 +190,40 @@ impl Bench {
     }
 }
 
-/// What of an example runs without a host.
-fn unit_tests(language: &str, name: &str) -> Result<()> {
-    let tests = Path::new("plugins/examples").join(name).join("tests");
+/// Copies the files of a folder, without its folders: built in its place, an example has some, and a component beside its files.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let made = entry.path().extension().is_some_and(|end| end == "wasm");
+        if entry.file_type()?.is_file() && !made {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A project or an example in Python or JavaScript with the host stood in for: its own tests, or those in its folder of them.
+fn unit_tests(language: &str, name: &str, project: &Path) -> Result<()> {
+    let tests = project.join("tests");
     let mut test = if language == "python" {
         let mut test = Command::new("python3");
-        test.args(["-m", "unittest", "discover", "--quiet", "-s"])
-            .arg(&tests);
+        test.args(["-m", "unittest"]);
+        if tests.exists() {
+            test.args(["discover", "--quiet", "-s", "tests"]);
+        } else {
+            test.args(["--quiet", "test_app"]);
+        }
         test
     } else {
         let mut test = Command::new("node");
+        let folder = if tests.exists() { &tests } else { project };
         test.args(["--test", "--test-reporter=dot"])
-            .arg(tests.join("cache.test.mjs"));
+            .args(node_tests(&std::path::absolute(folder)?)?);
         test
     };
-    test.env("PYTHONDONTWRITEBYTECODE", "1")
+    test.current_dir(project)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null());
     step(&format!("tests of {name}"), test)
 }

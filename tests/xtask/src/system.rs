@@ -66,14 +66,42 @@ const SERVERS: [Need; 3] = [
     },
 ];
 
+/// What plugins in Python and JavaScript are built by.
+const GUESTS: [Need; 3] = [
+    Need {
+        what: "Python 3.10 or later with venv",
+        probe: &[
+            "python3",
+            "-c",
+            "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))",
+        ],
+        package: "python3-venv",
+    },
+    Need {
+        what: "Node 20 or later",
+        probe: &[
+            "node",
+            "-e",
+            "process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)",
+        ],
+        package: "nodejs",
+    },
+    Need {
+        what: "npm",
+        probe: &["npm", "--version"],
+        package: "npm",
+    },
+];
+
 /// Makes the machine ready to build.
 pub(crate) fn ready_to_build() -> Result<()> {
     provide(&BUILD.iter().collect::<Vec<_>>())
 }
 
-/// Makes the machine ready to build, and to run an Apache Kafka and a Postgres.
+/// Makes the machine ready to build, also plugins, and to run an Apache Kafka and a Postgres.
 pub(crate) fn ready() -> Result<()> {
-    provide(&BUILD.iter().chain(&SERVERS).collect::<Vec<_>>())
+    let needs = BUILD.iter().chain(&SERVERS).chain(&GUESTS);
+    provide(&needs.collect::<Vec<_>>())
 }
 
 /// Installs what is missing by apt where this runs as root; elsewhere names it and fails.

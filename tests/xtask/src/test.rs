@@ -2,6 +2,7 @@
 
 mod kafka;
 mod report;
+mod sdks;
 mod stream;
 
 use std::io::{BufRead, BufReader};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::simulate::{self, PACKAGE};
 use crate::{cargo, guests, projects, system};
 use report::Report;
+pub(crate) use sdks::node_tests;
 pub(crate) use stream::stream;
 
 /// A suite that takes KAFKA_BOOTSTRAP: the package, and the test target (`None` = every integration test of the package).
@@ -81,6 +83,9 @@ pub(crate) fn test() -> Result<()> {
     for (manifest, suite) in guest_suites() {
         println!("== cargo test --manifest-path {manifest}");
         report.run_one("none", guests::native("test", manifest)?, &suite)?;
+    }
+    for error in sdks::run(|title, passed, failed| report.book(title, passed, failed)) {
+        report.breach(format!("{error:#}"));
     }
     if let Err(error) = projects::projects(&[]) {
         report.breach(format!("{error:#}"));

@@ -46,6 +46,9 @@ const SINK: [Point; 9] = [
     ("on-assign", 1),
 ];
 
+/// Amid a call of a plugin.
+const PLUGIN: [Point; 2] = [("before-plugin-http", 20), ("after-plugin-http", 20)];
+
 /// Without a crash for this long, those that run the tasks are not those that are armed: they are killed.
 const STUCK: Duration = Duration::from_secs(5);
 /// How long they stay away: one that is back at once gets its tasks again.
@@ -56,9 +59,11 @@ const STUCK_MAX: u32 = 12;
 /// The points that a pair passes again and again.
 pub fn points(pair: Pair) -> Vec<Point> {
     match pair {
-        Pair::Source | Pair::PluginSource => [&SOURCE[..], &TRANSACTION].concat(),
+        Pair::Source => [&SOURCE[..], &TRANSACTION].concat(),
+        Pair::PluginSource => [&SOURCE[..], &TRANSACTION, &PLUGIN].concat(),
         Pair::SourceAtLeastOnce => [&SOURCE[..], &OFFSETS].concat(),
-        Pair::Sink | Pair::SinkAtLeastOnce | Pair::PluginSink => SINK.to_vec(),
+        Pair::Sink | Pair::SinkAtLeastOnce => SINK.to_vec(),
+        Pair::PluginSink => [&SINK[..], &PLUGIN].concat(),
     }
 }
 

@@ -1,15 +1,14 @@
 //! The plugins that were made, on one worker: each source into a topic, through a transform, into each sink, and into a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::web::{self, Oracle};
+use super::installed::{self, Installed};
+use super::web::{self, Answer, Oracle};
+use super::worker::{Worker, alone, failed, fresh, statuses};
 use super::{ENRICH, KINDS, NORMALIZE};
 
 /// How far each source counts.
@@ -18,12 +17,6 @@ const RECORDS: u64 = 1000;
 const VERSION: &str = "0.1.0";
 /// The first requests that the service turns away: the records must come all the same.
 const AWAY: u32 = 2;
-/// The worker's start (it may compile), the records' way, the worker's end.
-const PATIENCE: Duration = Duration::from_secs(600);
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// A sink may start before the topics that sources create, and would learn of them after five minutes.
-const NEW_TOPICS: &str = "consumer.override.metadata.max.age.ms";
 
 /// Runs all of them until their records have come through, and stops the worker. `folder`: where projects are made.
 pub(super) fn run(
@@ -32,24 +25,29 @@ pub(super) fn run(
     languages: &[&str],
     components: &[PathBuf],
 ) -> Result<()> {
-    let service = Oracle::start(AWAY)?;
+    let service = Oracle::start(|asked| match asked.before {
+        before if before < AWAY => Answer::empty("503 Service Unavailable"),
+        _ => Answer::json(&json!({ "path": asked.path })),
+    })?;
     let run = Run {
-        folder: fresh()?,
+        folder: fresh("projects")?,
         languages,
         service,
     };
-    let config = run.config(&folder.join("data/wasm-cache"), components);
+    let (installed, beside) = installed::parted(components);
+    let config = run.config(&folder.join("data/wasm-cache"), &beside);
     let file = run.folder.join("up.yaml");
     // JSON is YAML, too.
     std::fs::write(&file, serde_json::to_string_pretty(&config)?)?;
+    let installed = Installed::new(longshore, &file, &installed)?;
     let mut worker = Worker::start(longshore, &file, run.folder.join("worker.log"))?;
     let connectors = config["connectors"]
         .as_object()
         .map_or(0, serde_json::Map::len);
     let outcome = worker
-        .until("the worker to start", |worker| Ok(worker.address()))
+        .ready()
         .and_then(|rest| {
-            run.installed(&rest)?;
+            run.known(&rest)?;
             let all_run = "every connector and task RUNNING";
             worker.until(all_run, |_| running(&rest, connectors))?;
             worker.until("every record at its end", |_| run.through(&rest))?;
@@ -64,6 +62,7 @@ pub(super) fn run(
         "the worker ended with {ended}: see {}",
         worker.log.display()
     );
+    installed.remove()?;
     std::fs::remove_dir_all(&run.folder)?;
     Ok(())
 }
@@ -82,7 +81,7 @@ impl Run<'_> {
         self.folder.join(format!("{name}.ndjson"))
     }
     /// What `longshore up` takes.
-    fn config(&self, compiled: &Path, components: &[PathBuf]) -> Value {
+    fn config(&self, compiled: &Path, components: &[&PathBuf]) -> Value {
         let mut connectors = json!({});
         for language in self.languages {
             let topic = format!("{language}-counts");
@@ -97,7 +96,6 @@ impl Run<'_> {
             connectors[format!("{language}-sink")] = json!({
                 "connector.class": format!("{language}-sink"), "connector.plugin.version": VERSION,
                 "topics": [topic], "required.field": "by",
-                NEW_TOPICS: "1000",
             });
         }
         let topics: Vec<String> = self
@@ -106,7 +104,7 @@ impl Run<'_> {
             .map(|one| format!("{one}-counts"))
             .collect();
         let mut to_file = |name: &str, topics: &[String], more: Value| {
-            connectors[name] = json!({ "connector.class": "file-sink", "topics": topics, "file": self.file(name), NEW_TOPICS: "1000" });
+            connectors[name] = json!({ "connector.class": "file-sink", "topics": topics, "file": self.file(name) });
             if let (Some(config), Value::Object(more)) = (connectors[name].as_object_mut(), more) {
                 config.extend(more);
             }
@@ -129,21 +127,17 @@ impl Run<'_> {
             let more = json!({ "errors.retry.timeout": -1, "transforms": { "ask": transform } });
             to_file(ENRICH, &topics[..1], more);
         }
-        json!({
-            "worker": {
-                "bootstrap.servers": "embedded",
-                "listeners": "http://127.0.0.1:0",
-                "longshore.broker.listen": "127.0.0.1:0",
-                "longshore.data.dir": self.folder.join("data"),
-                "longshore.wasm.cache.dir": compiled,
-                "plugin.path": components.iter().map(|one| one.to_string_lossy()).collect::<Vec<_>>().join(","),
-                format!("longshore.wasm.grants.{ENRICH}.net"): address.to_string(),
-            },
-            "connectors": connectors,
-        })
+        let plugins: Vec<_> = components.iter().map(|one| one.to_string_lossy()).collect();
+        alone(
+            &self.folder,
+            compiled,
+            &plugins.join(","),
+            address,
+            &connectors,
+        )
     }
     /// Every project's plugin is there, from its file.
-    fn installed(&self, rest: &str) -> Result<()> {
+    fn known(&self, rest: &str) -> Result<()> {
         let plugins = web::get(rest, "/connector-plugins?connectorsOnly=false")?;
         let known: BTreeSet<&str> = plugins
             .as_array()
@@ -241,29 +235,6 @@ impl Run<'_> {
     }
 }
 
-/// Every connector's status.
-fn statuses(rest: &str) -> Result<Vec<Value>> {
-    let all = web::get(rest, "/connectors?expand=status")?;
-    let all = all.as_object().context("connectors are no object")?;
-    Ok(all.values().map(|one| one["status"].clone()).collect())
-}
-
-/// A connector or a task that failed is an error with its trace.
-fn failed(rest: &str) -> Result<()> {
-    for status in statuses(rest)? {
-        let tasks = status["tasks"].as_array().into_iter().flatten();
-        for one in tasks.chain([&status["connector"]]) {
-            ensure!(
-                one["state"] != "FAILED",
-                "{}: {}",
-                status["name"],
-                one["trace"]
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Some, once all are RUNNING with one task or more; those of plugins in files with their version. A source that has finished is PAUSED, and says so.
 fn running(rest: &str, connectors: usize) -> Result<Option<()>> {
     failed(rest)?;
@@ -280,87 +251,4 @@ fn running(rest: &str, connectors: usize) -> Result<Option<()>> {
         !tasks.is_empty() && runs(&status["connector"]) && tasks.iter().all(runs)
     });
     Ok((statuses.len() == connectors && all).then_some(()))
-}
-
-/// A temporary folder for the worker; it stays when something fails, for its log.
-fn fresh() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("longshore-projects-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// `longshore up`; killed when dropped.
-struct Worker {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Worker {
-    fn start(longshore: &Path, config: &Path, log: PathBuf) -> Result<Self> {
-        println!("== longshore up {}", config.display());
-        let out = File::create(&log)?;
-        let child = Command::new(longshore)
-            .arg("up")
-            .arg(config)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stderr(out.try_clone()?)
-            .stdout(out)
-            .spawn()
-            .context("cannot run longshore")?;
-        Ok(Self { child, log })
-    }
-    /// Where its REST API listens, once it says so.
-    fn address(&self) -> Option<String> {
-        let said = std::fs::read_to_string(&self.log).ok()?;
-        let (_, rest) = said.split_once(" rest=")?;
-        let (address, _) = rest.split_once(char::is_whitespace)?;
-        Some(address.to_owned())
-    }
-    /// Asks again and again while the worker runs.
-    fn until<T>(
-        &mut self,
-        what: &str,
-        mut look: impl FnMut(&Self) -> Result<Option<T>>,
-    ) -> Result<T> {
-        let start = Instant::now();
-        loop {
-            if let Some(ended) = self.child.try_wait()? {
-                bail!("the worker ended with {ended}");
-            }
-            if let Some(seen) = look(self)? {
-                return Ok(seen);
-            }
-            ensure!(
-                start.elapsed() < PATIENCE,
-                "{PATIENCE:?} were not enough for {what}"
-            );
-            std::thread::sleep(PAUSE);
-        }
-    }
-    /// Asks it to end, as an operator does, and waits.
-    fn stop(&mut self) -> Result<ExitStatus> {
-        let kill = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()?;
-        ensure!(kill.success(), "the worker cannot be stopped");
-        let start = Instant::now();
-        loop {
-            if let Some(ended) = self.child.try_wait()? {
-                return Ok(ended);
-            }
-            ensure!(start.elapsed() < PATIENCE, "the worker does not stop");
-            std::thread::sleep(PAUSE);
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
 }

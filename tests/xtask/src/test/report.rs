@@ -60,6 +60,19 @@ impl Report {
         self.watch(broker, command, |_| name.clone())
     }
 
+    /// The results of a suite that is no cargo's.
+    pub(super) fn book(&mut self, suite: &str, passed: u64, failed: u64) {
+        self.rows.push(Row {
+            suite: suite.to_owned(),
+            broker: "none",
+            counts: Counts {
+                passed,
+                failed,
+                ignored: 0,
+            },
+        });
+    }
+
     /// Something that fails the run though no test failed.
     pub(super) fn breach(&mut self, what: String) {
         self.breaches.push(what);
