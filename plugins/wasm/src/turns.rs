@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 /// Ticks that a call computes before it has to take turns: less is what any task may do.
-pub(crate) const FREE_TICKS: u32 = 10;
+pub(crate) const FREE_TICKS: u32 = 4;
 /// A shorter wait is none: timers count in milliseconds.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
