@@ -8,7 +8,7 @@
 import * as host from "longshore:connector/http@0.1.0";
 import { Secret } from "./config.js";
 import { Failure, asked } from "./failure.js";
-import { bytes, text } from "./records.js";
+import { bytes, text, unicode } from "./records.js";
 
 /**
  * @typedef {object} Options
@@ -26,15 +26,9 @@ import { bytes, text } from "./records.js";
 
 const pairs = (given) => (Array.isArray(given) ? given : Object.entries(given ?? {}));
 
-// JSON may hold half a pair of surrogates, and UTF-8 may not. (A component knows no \p{..}.)
-const NO_UNICODE = /[\ud800-\udfff]/u;
-
 /** Percent-encodes everything but unreserved characters. Failures of kind data: the text is no Unicode. @param {string} value */
 export function encoded(value) {
-  if (NO_UNICODE.test(value)) {
-    throw new Failure("data", "text has half a pair of surrogates (\\ud800 to \\udfff alone): it is no Unicode");
-  }
-  return encodeURIComponent(value).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(unicode(value)).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** The address with parameters. @param {string} url */
@@ -66,7 +60,7 @@ function place(secret, placement, headers, name, written) {
 /** A request as it crosses, and the config key of its credential. @param {Options} options */
 function made(method, url, options = {}) {
   const { headers: given, query, json, body, bearer, basic, secretHeader, timeoutMs = 0, responseMax = 0, redirects = 0 } = options;
-  const headers = pairs(given).map(([name, value]) => [name, String(value)]);
+  const headers = pairs(given).map(([name, value]) => [unicode(name), unicode(String(value))]);
   let credential;
   let key;
   if (bearer) {
@@ -90,7 +84,7 @@ function made(method, url, options = {}) {
   }
   const request = {
     method,
-    url: withQuery(url, query),
+    url: unicode(withQuery(url, query)),
     headers,
     body: sent,
     timeoutMs: Math.trunc(timeoutMs),

@@ -5,8 +5,22 @@ import { Failure } from "./failure.js";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Text as UTF-8; a Uint8Array as it is; null and undefined are null. @returns {Uint8Array|null} */
-export const bytes = (value) => (typeof value === "string" ? encoder.encode(value) : value ?? null);
+// JSON may hold half a pair of surrogates, and UTF-8 may not. (A component knows no \p{..}.)
+const NO_UNICODE = /[\ud800-\udfff]/u;
+
+/** The text, if it can cross to the host. Failures of kind data: it has half a pair of surrogates. @param {string} text */
+export function unicode(text) {
+  if (NO_UNICODE.test(text)) {
+    throw new Failure("data", "text has half a pair of surrogates (\\ud800 to \\udfff alone): it is no Unicode");
+  }
+  return text;
+}
+
+/**
+ * Text as UTF-8; a Uint8Array as it is; null and undefined are null. Failures of kind data: the text is no Unicode (see unicode).
+ * @returns {Uint8Array|null}
+ */
+export const bytes = (value) => (typeof value === "string" ? encoder.encode(unicode(value)) : value ?? null);
 
 /** Bytes read as UTF-8. */
 export const text = (value) => decoder.decode(value);

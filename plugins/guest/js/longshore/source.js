@@ -3,7 +3,7 @@
 import { advance } from "longshore:connector/state@0.1.0";
 import { parsed, planner, plugin } from "./config.js";
 import { asked, guarded } from "./failure.js";
-import { bytes, column, jsonText } from "./records.js";
+import { bytes, column, jsonText, unicode } from "./records.js";
 
 const number = (map, name) => map.get(name) ?? (map.set(name, map.size), map.size - 1);
 
@@ -34,17 +34,21 @@ export class Batch {
    *   timestamp?: number|bigint, headers?: Record<string, string|Uint8Array|null>|[string, string|Uint8Array|null][], partition?: number}} record
    */
   emit({ topic, position, value = null, json, key = null, lane = {}, timestamp = -1, headers = [], partition = -1 }) {
+    const named = (Array.isArray(headers) ? headers : Object.entries(headers)).map(([name, one]) => [unicode(name), bytes(one)]);
+    const laneText = JSON.stringify(lane);
     const row = {
       position: bytes(positionText(position)),
       value: bytes(json === undefined ? value : jsonText(json)),
       key: bytes(key),
-      headers: (Array.isArray(headers) ? headers : Object.entries(headers)).map(([name, one]) => [number(this.names, name), bytes(one)]),
-      topic: number(this.topics, topic),
-      lane: number(this.lanes, JSON.stringify(lane)),
       timestamp: BigInt(timestamp),
       partition,
     };
-    this.advanced.delete(JSON.stringify(lane));
+    unicode(topic);
+    // Nothing fails from here on: a record is there as a whole, or not at all.
+    row.headers = named.map(([name, one]) => [number(this.names, name), one]);
+    row.topic = number(this.topics, topic);
+    row.lane = number(this.lanes, laneText);
+    this.advanced.delete(laneText);
     this.rows.push(row);
     const sized = [row.position, row.value, row.key, ...row.headers.map(([, one]) => one)];
     this.bytes += sized.reduce((sum, one) => sum + (one?.length ?? 0), 0);

@@ -2,7 +2,7 @@
 
 import { parsed, plugin } from "./config.js";
 import { Failure, guarded, wired } from "./failure.js";
-import { bytes, column, jsonText, records, rowErrors } from "./records.js";
+import { bytes, column, jsonText, records, rowErrors, unicode } from "./records.js";
 
 /** What became of a batch. What is not changed stays, and costs nothing. */
 export class Edit {
@@ -20,18 +20,18 @@ export class Edit {
   }
   /** A Uint8Array, a string, or null. `info.needs` must name keys. */
   key(record, key) {
-    this.keys.set(record.row, key);
+    this.keys.set(record.row, bytes(key));
   }
   /** A Uint8Array, a string, or null, which is a tombstone. */
   value(record, value) {
-    this.values.set(record.row, value);
+    this.values.set(record.row, bytes(value));
   }
   json(record, value) {
-    this.values.set(record.row, jsonText(value));
+    this.values.set(record.row, bytes(jsonText(value)));
   }
   /** Sends the record elsewhere. */
   topic(record, topic) {
-    this.topics.set(record.row, topic);
+    this.topics.set(record.row, unicode(topic));
   }
   /** Milliseconds since the Unix epoch; -1 = none. `info.needs` must name timestamps. */
   timestamp(record, milliseconds) {
@@ -39,7 +39,7 @@ export class Edit {
   }
   /** Sets a header, in place of all of its name; null removes them. */
   header(record, name, value) {
-    this.headers.push({ row: record.row, name, value: bytes(value) ?? undefined, format: "text" });
+    this.headers.push({ row: record.row, name: unicode(name), value: bytes(value) ?? undefined, format: "text" });
   }
   wire() {
     const { batch } = this;

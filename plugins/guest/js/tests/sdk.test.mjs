@@ -61,6 +61,26 @@ test("what is put in comes out", () => {
   ]);
 });
 
+test("half a pair of surrogates is bad data, and leaves nothing behind", () => {
+  const bad = (failure) => failure instanceof Failure && failure.kind === "data";
+  const batch = new Batch(info, 10, 1000);
+  for (const odd of [{ value: "\ud800" }, { key: "a\ud800" }, { headers: { g: "x", h: "\udc00" } }, { headers: { "\ud800": "x" } }, { topic: "\ud800" }]) {
+    assert.throws(() => batch.emit({ topic: "a", position: {}, lane: { file: "f" }, ...odd }), bad, JSON.stringify(odd));
+  }
+  batch.emit({ topic: "b", position: { at: 1 }, json: "\ud800", key: "\ud83d\ude00" });
+  assert.equal(rows(batch)[0].value, '"\\ud800"', "JSON can hold it");
+  const { lanes, records: made } = batch.wire(0, false);
+  assert.deepEqual([lanes, made.topics, made.headerNames], [["{}"], ["b"], []]);
+  const given = incoming(["1", "2"]);
+  const edit = new Edit(given);
+  const [first] = records(given);
+  for (const call of [() => edit.key(first, "\ud800"), () => edit.value(first, "\ud800"), () => edit.topic(first, "\ud800"), () => edit.header(first, "h", "\ud800")]) {
+    assert.throws(call, bad);
+  }
+  const untouched = edit.wire();
+  assert.deepEqual([untouched.key, untouched.value, untouched.topics, untouched.headers], [undefined, undefined, [], []]);
+});
+
 test("what says the same of every row is not sent, and everything counts for the size", () => {
   const batch = new Batch(info, 10, 30);
   batch.emit({ topic: "a", position: { at: 0 }, value: "0" });
