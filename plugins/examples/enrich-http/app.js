@@ -49,26 +49,29 @@ class Enrich {
 
   // What the records of a call need is asked for at once, each key once.
   prepare(records) {
-    const keys = new Set();
-    for (const record of records) {
-      try {
-        const key = keyOf(record.json(), this.path);
-        if (key !== null) {
-          keys.add(key);
-        }
-      } catch (failure) {
-        // The record fails by itself, below.
-        if (!(failure instanceof Failure)) {
-          throw failure;
-        }
+    // By record: its value and its key, or why there are none: it fails by itself, below.
+    this.read = new Map(records.map((record) => [record, this.reading(record)]));
+    const keys = Array.from(this.read.values(), (one) => one.key ?? null);
+    this.answers.ask([...new Set(keys.filter((key) => key !== null))]);
+  }
+
+  reading(record) {
+    try {
+      const value = record.json();
+      return { value, key: keyOf(value, this.path) };
+    } catch (failure) {
+      if (!(failure instanceof Failure)) {
+        throw failure;
       }
+      return { failure };
     }
-    this.answers.ask([...keys]);
   }
 
   apply(record, edit) {
-    const value = record.json();
-    const key = keyOf(value, this.path);
+    const { value, key, failure } = this.read.get(record);
+    if (failure) {
+      throw failure;
+    }
     if (key === null) {
       return;
     }

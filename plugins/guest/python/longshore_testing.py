@@ -309,16 +309,9 @@ def rows(batch: Any) -> List[Dict[str, Any]]:
 
 def applied(transform: Any, batch: Any) -> Tuple[List[Optional[bytes]], Dict[int, Any]]:
     """Runs a transform on a batch: the value of each row afterwards, without those that are dropped, and the Failure of each row that failed."""
-    from longshore.transform import Edit
+    from longshore.transform import edited
 
-    edit = Edit(batch)
-    if hasattr(transform, "prepare"):
-        transform.prepare(list(longshore.records(batch)))
-    for record in longshore.records(batch):
-        try:
-            transform.apply(record, edit)
-        except longshore.Failure as failure:
-            edit.fail(record, failure)
+    edit = edited(transform, batch)
     made = edit.wire()
     column = batch.value if made.value is None else made.value
     kept = [row for row in range(batch.count) if not made.keep or made.keep[row]]

@@ -184,13 +184,20 @@ def json_bytes(value: Any) -> Optional[bytes]:
     if value is None:
         return None
     try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode()
-    except UnicodeEncodeError:
-        # Half of a pair of surrogates is text to Python, and an escape in JSON.
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return compact(value, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise Failure.data(f"the value is nothing that JSON can hold: {error}") from None
+
+
+def compact(value: Any, allow_nan: bool = True) -> str:
+    """A value as JSON text without blanks, and with escapes only where it has to: the text of a lane that is stored stays its name."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a pair of surrogates is text to Python, and an escape in JSON.
+        return json.dumps(value, separators=(",", ":"), allow_nan=allow_nan)
+    return text
 
 
 def as_bytes(value: Union[bytes, str, None]) -> Optional[bytes]:

@@ -8,20 +8,10 @@ from wit_world.exports import plugin, source_task
 from wit_world.imports import state, types
 
 
-def _text(value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # Half of a pair of surrogates is text to Python, and an escape in JSON. Else no escapes: the text of a lane that is stored stays its name.
-        return json.dumps(value, separators=(",", ":"))
-    return text
-
-
 def _position(position: Dict[str, Any]) -> str:
     if not isinstance(position, dict):
         raise TypeError(f"a position is an object with named fields, not {type(position).__name__}")
-    return _text(position)
+    return longshore.compact(position)
 
 
 class Batch:
@@ -73,7 +63,7 @@ class Batch:
         row_position = _position(position)
         row_value = longshore.as_bytes(value) if json is None else longshore.json_bytes(json)
         row_key = longshore.as_bytes(key)
-        row_lane = _text(lane or {})
+        row_lane = longshore.compact(lane or {})
         every = headers.items() if isinstance(headers, dict) else headers or []
         row_headers = [(longshore.unicode(name), longshore.as_bytes(header)) for name, header in every]
         longshore.unicode(topic)
@@ -98,7 +88,7 @@ class Batch:
         this lane is durable, the records of this batch included, reading goes on at `position`. What is emitted or said later in the lane takes
         its place. Nothing of it counts if the poll fails. Call it when the position has changed, not at every poll: each change costs a commit.
         The host takes at most 1,000 lanes, 64 KiB a position and 1 MiB for one poll."""
-        name, text = _text(lane or {}), _position(position)
+        name, text = longshore.compact(lane or {}), _position(position)
         self.advanced.pop(name, None)
         self.advanced[name] = text
 

@@ -87,6 +87,20 @@ def _changed(column: types.Column, rows: Dict[int, Optional[bytes]], count: int)
     return longshore.column(column.format, every)
 
 
+def edited(task: Any, batch: types.Batch) -> Edit:
+    """Has a transform edit a batch. Failures: one of all records, of its prepare."""
+    edit = Edit(batch)
+    every = list(longshore.records(batch))
+    if hasattr(task, "prepare"):
+        task.prepare(every)
+    for record in every:
+        try:
+            task.apply(record, edit)
+        except longshore.Failure as failure:
+            edit.fail(record, failure)
+    return edit
+
+
 _task: Any = None
 
 
@@ -102,15 +116,6 @@ def export(transform: Type[Any]) -> Tuple[type, type]:
             _task = longshore.guarded(lambda: transform(longshore.checked(transform, longshore.parsed(transform, config))))
 
         def apply(self, records: types.Batch) -> record_transform.Edit:
-            edit = Edit(records)
-            every = list(longshore.records(records))
-            if hasattr(_task, "prepare"):
-                longshore.guarded(lambda: _task.prepare(every))
-            for record in every:
-                try:
-                    _task.apply(record, edit)
-                except longshore.Failure as failure:
-                    edit.fail(record, failure)
-            return edit.wire()
+            return longshore.guarded(lambda: edited(_task, records)).wire()
 
     return longshore.described(transform, plugin), RecordTransform
