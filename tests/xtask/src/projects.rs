@@ -79,7 +79,7 @@ pub(crate) fn projects(languages: &[String]) -> Result<()> {
         bail!("plugins: {} failed", failed.join(", "));
     }
     let start = Instant::now();
-    running::run(&bench.longshore, &bench.folder, &wanted, &components)
+    running::run(&bench.longshore, &bench.compiled(), &wanted, &components)
         .context("what `longshore plugin new` makes does not run")?;
     println!(
         "{} plugins on one worker: {:?}",
@@ -91,7 +91,7 @@ pub(crate) fn projects(languages: &[String]) -> Result<()> {
         .find(|component| component.file_stem().is_some_and(|name| name == ENRICH));
     if let Some(enrich) = enrich {
         let start = Instant::now();
-        enriched::run(&bench.longshore, &bench.folder, enrich)
+        enriched::run(&bench.longshore, &bench.compiled(), enrich)
             .with_context(|| format!("{ENRICH} does not do what its README says"))?;
         println!("{ENRICH} and odd services: {:?}", start.elapsed());
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,6 +36,12 @@ pub(super) fn failed(rest: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many lines a sink has written; none before it has begun.
+pub(super) fn lines_in(file: &Path) -> u64 {
+    let text = std::fs::read(file).unwrap_or_default();
+    text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// A temporary folder for the worker; it stays when something fails, for its log.
@@ -125,8 +131,8 @@ impl Worker {
             std::thread::sleep(PAUSE);
         }
     }
-    /// Asks it to end, as an operator does, and waits.
-    pub(super) fn stop(&mut self) -> Result<ExitStatus> {
+    /// Asks it to end, as an operator does, and waits. An end that is no success is an error.
+    pub(super) fn stop(&mut self) -> Result<()> {
         let kill = Command::new("kill")
             .arg(self.child.id().to_string())
             .status()?;
@@ -134,7 +140,12 @@ impl Worker {
         let start = Instant::now();
         loop {
             if let Some(ended) = self.child.try_wait()? {
-                return Ok(ended);
+                ensure!(
+                    ended.success(),
+                    "the worker ended with {ended}: see {}",
+                    self.log.display()
+                );
+                return Ok(());
             }
             ensure!(start.elapsed() < PATIENCE, "the worker does not stop");
             std::thread::sleep(PAUSE);
